@@ -1,0 +1,1 @@
+"""The log of a run, which any number of readers follow."""

@@ -1,0 +1,1 @@
+"""Parsers of untrusted files, run in a disposable child process, behind one port."""

@@ -1,0 +1,1 @@
+"""One file a noun; every endpoint is a few lines around one service call."""

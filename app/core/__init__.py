@@ -1,0 +1,1 @@
+"""What would survive unchanged if every AI feature were deleted."""

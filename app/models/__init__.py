@@ -1,0 +1,1 @@
+"""Tables, one aggregate a file."""

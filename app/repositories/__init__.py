@@ -1,0 +1,1 @@
+"""Queries, one file a noun; every statement starts scoped to a tenant."""

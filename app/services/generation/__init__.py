@@ -1,0 +1,1 @@
+"""Machinery: passages and a conversation become an answer, as numbered events."""

@@ -1,0 +1,1 @@
+"""Machinery: a file becomes searchable chunks, in named stages."""

@@ -1,0 +1,1 @@
+"""Machinery: a question becomes numbered passages."""
