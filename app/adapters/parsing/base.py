@@ -25,7 +25,7 @@ class Heading:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A document's text, normalised (NFC, ``\\n``, no NUL), and what is known of its structure.
+    """A document's text, normalised (NFC, line feeds, no NUL), and what is known of its structure.
 
     ``pages`` is empty for formats without pages, otherwise it covers every page in order. ``headings`` are in order.
     """
