@@ -1,0 +1,107 @@
+"""Engines, sessions and transactions: a session is opened for a tenant, or explicitly for the system."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, NewType
+
+from sqlalchemy import Engine, event, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session, SessionTransaction
+
+#: A session whose work is never committed.
+ReadSession = NewType("ReadSession", AsyncSession)
+#: A session that its opener commits; a service may flush.
+WriteSession = NewType("WriteSession", AsyncSession)
+
+#: ``session.info`` key of the tenant that the session was opened for.
+TENANT: Final = "tenant_id"
+#: The value of ``TENANT`` for work across tenants (dispatch, health); the guard allows it few tables.
+SYSTEM: Final = "*system*"
+_AFTER_COMMIT: Final = "after_commit"
+_IMMEDIATE: Final = "insula_begin_immediate"
+_BUSY_MILLISECONDS: Final = 15_000
+
+AfterCommit = Callable[[], Awaitable[None]]
+
+
+class Database:
+    """One engine, and the only ways to open a session on it."""
+
+    def __init__(self, url: str, *, session_class: type[Session], pool_size: int = 10) -> None:
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_timeout": 30}
+        self.engine: AsyncEngine = create_async_engine(url, **options)
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        if self.is_sqlite:
+            _use_explicit_sqlite_transactions(self.engine.sync_engine)
+        self._sessions = async_sessionmaker(self.engine, sync_session_class=session_class, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def read(self, tenant_id: str) -> AsyncIterator[ReadSession]:
+        """A session that sees one tenant's rows and is rolled back at the end."""
+        async with self._open(tenant_id) as session:
+            yield ReadSession(session)
+
+    @asynccontextmanager
+    async def write(self, tenant_id: str) -> AsyncIterator[WriteSession]:
+        """A session that sees one tenant's rows; it commits at the end, then runs what waits for the commit."""
+        async with self._open(tenant_id) as session:
+            if self.is_sqlite:
+                await session.connection(execution_options={_IMMEDIATE: True})
+            yield WriteSession(session)
+            await session.commit()
+        for callback in session.info.get(_AFTER_COMMIT, ()):
+            await callback()
+
+    @asynccontextmanager
+    async def _open(self, tenant_id: str) -> AsyncIterator[AsyncSession]:
+        if not tenant_id:
+            raise ValueError("a session needs a tenant")
+        async with self._sessions(info={TENANT: tenant_id}) as session:
+            yield session
+
+    async def is_healthy(self) -> bool:
+        """Whether a statement runs now; raises whatever the driver raises otherwise."""
+        async with self.engine.connect() as connection:
+            return bool(await connection.scalar(text("SELECT 1")))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def after_commit(session: WriteSession, callback: AfterCommit) -> None:
+    """Run ``callback`` once the session's transaction has committed, and never if it does not."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(callback)
+
+
+def set_tenant_in_transaction(session: Session, _: SessionTransaction, connection: Connection) -> None:
+    """Tell PostgreSQL's row-level security whose transaction this is (a listener for ``after_begin``)."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT set_config('app.tenant_id', :tenant, true)"), {"tenant": session.info[TENANT]})
+
+
+def _use_explicit_sqlite_transactions(engine: Engine) -> None:
+    """Let SQLAlchemy say BEGIN, so that a writer takes its lock at once and waits instead of failing on upgrade.
+
+    Source: SQLAlchemy documentation, "SQLite: Enabling Non-Legacy SQLite Transactional Modes".
+    """
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: DBAPIConnection, _: object) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            f"busy_timeout={_BUSY_MILLISECONDS}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        is_writer = connection.get_execution_options().get(_IMMEDIATE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writer else "BEGIN")
