@@ -1,0 +1,60 @@
+"""Rules on what must not vanish: exceptions and tasks."""
+
+import ast
+from collections.abc import Iterator
+
+from scripts.rules.model import Rule, Source, calls, dotted, last
+
+_BLIND = {"Exception", "BaseException"}
+
+
+def _is_blind(kind: ast.expr | None) -> bool:
+    if kind is None:
+        return True
+    if isinstance(kind, ast.Tuple):
+        return any(_is_blind(element) for element in kind.elts)
+    return last(dotted(kind)) in _BLIND
+
+
+def _raises(node: ast.AST) -> bool:
+    """Whether the node raises, functions defined inside it left out."""
+    if isinstance(node, ast.Raise):
+        return True
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return False
+    return any(_raises(child) for child in ast.iter_child_nodes(node))
+
+
+def _blind_except(source: Source) -> Iterator[int]:
+    if not source.is_under("app", "scripts", "examples"):
+        return
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.ExceptHandler) and _is_blind(node.type) and not _raises(node):
+            yield node.lineno
+    for call, name in calls(source):
+        if last(name) == "suppress" and any(_is_blind(argument) for argument in call.args):
+            yield call.lineno
+
+
+def _dropped_task(source: Source) -> Iterator[int]:
+    for node in ast.walk(source.tree):
+        if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)):
+            continue
+        receiver, _, function = dotted(node.value.func).rpartition(".")
+        is_loop = receiver in {"", "asyncio"} or last(receiver).endswith(("loop", "get_running_loop"))
+        if function == "ensure_future" or (function == "create_task" and is_loop):
+            yield node.lineno
+
+
+RULES = [
+    Rule(
+        "blind-except",
+        "catch what you can name, or let it reach the one handler that logs it; re-raise if this only cleans up",
+        _blind_except,
+    ),
+    Rule(
+        "dropped-task",
+        "the loop keeps only a weak reference, so this task may vanish half-way; keep it, or use a TaskGroup",
+        _dropped_task,
+    ),
+]
