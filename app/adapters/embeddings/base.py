@@ -28,6 +28,10 @@ class Embedder(Protocol):
         """How many tokens of this model the text has, its special tokens left out."""
         ...
 
+    def familiarity(self, text: str) -> float:
+        """How well the model knows the language of the text, from 0 (not at all) to 1: how far to trust its vector."""
+        ...
+
     async def close(self) -> None:
         """Release the model."""
         ...

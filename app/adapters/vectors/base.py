@@ -41,11 +41,16 @@ class VectorPoint:
 
 @dataclass(frozen=True, slots=True)
 class VectorQuery:
-    """What to look for. ``vector`` may be None for ``sparse``; an empty id list matches nothing, None matches all."""
+    """What to look for. ``vector`` may be None for ``sparse``; an empty id list matches nothing, None matches all.
+
+    ``dense_weight`` is how much the vector counts in ``hybrid`` beside the words, from 0 (not at all) to 1 (as much);
+    ``Embedder.familiarity`` of the text gives it.
+    """
 
     text: str
     vector: Vector | None
     mode: SearchMode = "hybrid"
+    dense_weight: float = 1.0
     limit: int = 10
     knowledge_base_ids: Sequence[str] | None = None
     document_ids: Sequence[str] | None = None
