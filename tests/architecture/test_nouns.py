@@ -1,0 +1,80 @@
+"""One noun, one stem, in every room: the tree has the file, or the table below says why it has not."""
+
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).resolve().parents[2] / "app"
+
+ROOMS = {
+    "endpoints": APP / "api" / "v1" / "endpoints",
+    "services": APP / "services",
+    "repositories": APP / "repositories",
+    "models": APP / "models",
+    "schemas": APP / "schemas",
+}
+#: Rooms that speak of one thing at a time; knowledge, usage and health have no plural.
+SINGULAR_ROOMS = {"models", "schemas"}
+
+#: Every noun of the product, with the rooms that it does not need and why.
+NOUNS: dict[str, dict[str, str]] = {
+    "agents": {},
+    "api_keys": {},
+    "chat": {
+        "repositories": "a chat is a run in a conversation; those have the rows",
+        "models": "a chat is a run in a conversation; those have the rows",
+    },
+    "conversations": {},
+    "documents": {},
+    "health": {
+        "repositories": "it is probed, not stored",
+        "models": "it is probed, not stored",
+    },
+    "idempotency": {
+        "endpoints": "a header of every creating route, not a resource",
+        "schemas": "a header of every creating route, not a resource",
+    },
+    "jobs": {
+        "endpoints": "background work is seen through the document or run that it serves",
+        "schemas": "background work is seen through the document or run that it serves",
+    },
+    "knowledge": {},
+    "runs": {},
+    "tenants": {},
+    "usage": {},
+}
+
+#: Files in these rooms that stand for no noun.
+FURNITURE: dict[str, set[str]] = {
+    "endpoints": set(),
+    "services": {"resources"},
+    "repositories": {"base"},
+    "models": {"base", "guard"},
+    "schemas": {"base", "error"},
+}
+
+
+def stem(noun: str, room: str) -> str:
+    """The file name of a noun in a room."""
+    return noun.removesuffix("s") if room in SINGULAR_ROOMS else noun
+
+
+def stems(room: str) -> set[str]:
+    """The modules and packages of a room, machinery packages left out."""
+    machinery = {"ingestion", "retrieval", "generation"} if room == "services" else set()
+    entries = (entry for entry in ROOMS[room].iterdir() if entry.suffix == ".py" or (entry / "__init__.py").exists())
+    return {entry.stem for entry in entries} - {"__init__"} - machinery
+
+
+@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("noun", NOUNS)
+def test_a_noun_has_its_file_in_every_room_or_a_reason(noun: str, room: str) -> None:
+    exists, reason = stem(noun, room) in stems(room), NOUNS[noun].get(room)
+    assert exists or reason, f"{noun} has no {ROOMS[room].relative_to(APP.parent)}/{stem(noun, room)}.py"
+    assert not (exists and reason), f"{noun} has a file in {room} now; remove the reason from the table"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_holds_only_nouns(room: str) -> None:
+    nouns = {stem(noun, room) for noun in NOUNS}
+    assert stems(room) - nouns - FURNITURE[room] == set(), "name the noun in the table, or the file after its noun"
