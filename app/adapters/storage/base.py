@@ -40,10 +40,18 @@ class TenantFiles(Protocol):
         """Remove everything under a prefix; what is not there is no error."""
         ...
 
+    async def delete_all(self) -> None:
+        """Remove everything of the tenant."""
+        ...
+
 
 class FileStorage(Protocol):
     """The storage itself, which offers no files until a tenant is named."""
 
     def for_tenant(self, context: TenantContext) -> TenantFiles:
         """The storage through the tenant's door."""
+        ...
+
+    def sweep(self) -> None:
+        """Remove unfinished uploads of a process that died; called before anything is written."""
         ...
