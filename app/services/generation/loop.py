@@ -1,0 +1,55 @@
+"""One answer: look things up, ask the model, watch for citations. Yields events; knows no database and no wire."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from app.adapters.llm.base import ChatMessage, ChatModel, ChatRequest, ReasoningDelta, TextDelta, Usage
+from app.services.generation.citations import CitationTracker
+from app.services.generation.events import RetrievalCompleted, RunEvent, UsageReported
+from app.services.generation.prompt import numbered, system_prompt
+from app.services.retrieval.passages import FoundPassage
+
+#: Looks up passages for a question; bound to the tenant by whoever makes it.
+Retrieve = Callable[[str], Awaitable[list[FoundPassage]]]
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """Everything that an answer depends on. ``retrieve`` None answers from the model alone."""
+
+    model: ChatModel
+    model_name: str
+    messages: Sequence[ChatMessage]
+    instructions: str | None = None
+    temperature: float | None = None
+    max_tokens: int = 4096
+    retrieve: Retrieve | None = field(default=None)
+
+
+async def answer(spec: RunSpec) -> AsyncIterator[RunEvent]:
+    """The events of one answer, in order; raises ModelError where the model fails."""
+    passages = await spec.retrieve(spec.messages[-1].content) if spec.retrieve else None
+    if passages is not None:
+        yield RetrievalCompleted(count=len(passages))
+    tracker = CitationTracker(passages or ())
+    async for event in spec.model.stream(_request(spec, passages)):
+        if isinstance(event, TextDelta):
+            yield event
+            for citation in tracker.feed(event.text):
+                yield citation
+        elif isinstance(event, ReasoningDelta):
+            yield event
+        elif isinstance(event, Usage):
+            yield UsageReported(input_tokens=event.input_tokens, output_tokens=event.output_tokens)
+
+
+def _request(spec: RunSpec, passages: Sequence[FoundPassage] | None) -> ChatRequest:
+    excerpts = None if passages is None else numbered(passages)
+    return ChatRequest(
+        model=spec.model_name,
+        messages=spec.messages,
+        system=system_prompt(spec.instructions, excerpts),
+        temperature=spec.temperature,
+        max_tokens=spec.max_tokens,
+        passages=tuple(excerpts or ()),
+    )

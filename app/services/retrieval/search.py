@@ -1,0 +1,55 @@
+"""Search: the question is embedded, the vector store gives ids, the database gives the text that may be seen."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from app.adapters.embeddings.base import Embedder
+from app.adapters.vectors.base import MetadataFilter, SearchMode, VectorQuery, VectorStore
+from app.core.ids import id_of_uuid
+from app.core.tenancy import TenantContext
+from app.services.retrieval.passages import FoundPassage
+
+#: Gives the visible passages among chunk ids; the second wall, since it asks the database as the tenant.
+ReadPassages = Callable[[TenantContext, Sequence[str]], Awaitable[Mapping[str, FoundPassage]]]
+
+#: Extra candidates, so that points of a version that is being replaced cannot crowd out the visible ones.
+_SPARE_FACTOR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SearchQuery:
+    """What to look for, and where; None looks everywhere in the tenant."""
+
+    text: str
+    top_k: int = 10
+    mode: SearchMode = "hybrid"
+    knowledge_base_ids: Sequence[str] | None = None
+    document_ids: Sequence[str] | None = None
+    metadata: MetadataFilter = field(default_factory=dict)
+
+
+class Retriever:
+    """Finds passages for one question at a time."""
+
+    def __init__(self, embedder: Embedder, vectors: VectorStore, read_passages: ReadPassages) -> None:
+        self._embedder = embedder
+        self._vectors = vectors
+        self._read_passages = read_passages
+
+    async def search(self, context: TenantContext, query: SearchQuery) -> list[FoundPassage]:
+        """The passages that fit best, best first; at most ``top_k``."""
+        vector = None if query.mode == "sparse" else await self._embedder.embed_query(query.text)
+        hits = await self._vectors.for_tenant(context).search(
+            VectorQuery(
+                text=query.text,
+                vector=vector,
+                mode=query.mode,
+                limit=query.top_k * _SPARE_FACTOR,
+                knowledge_base_ids=query.knowledge_base_ids,
+                document_ids=query.document_ids,
+                metadata=query.metadata,
+            )
+        )
+        identifiers = [id_of_uuid("chk", hit.id) for hit in hits]
+        passages = await self._read_passages(context, identifiers) if identifiers else {}
+        return [passages[identifier] for identifier in identifiers if identifier in passages][: query.top_k]
