@@ -1,6 +1,6 @@
 """The port to chat models: one request in, a stream of typed events out."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -83,12 +83,13 @@ class ChatModel(Protocol):
     """A provider of chat models (one per vendor and base URL, shared by all tenants).
 
     ``stream`` raises a ``ModelError`` of ``errors.py`` on every failure, before or in the middle of the stream, never
-    anything of the vendor's; cancelling it closes the upstream connection.
+    anything of the vendor's; cancelling it closes the upstream connection, and so does ``aclose()``: who may leave
+    the stream early holds it in ``contextlib.aclosing``.
     """
 
     provider: str
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[ModelEvent]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[ModelEvent, None]:
         """Ask and yield events as they arrive."""
         ...
 
