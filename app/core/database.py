@@ -1,14 +1,19 @@
 """Engines, sessions and transactions: a session is opened for a tenant, or explicitly for the system."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, NewType
 
+import structlog
 from sqlalchemy import Engine, event, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, SessionTransaction
+
+from app.core.errors import Conflict, Overloaded
 
 #: A session whose work is never committed.
 ReadSession = NewType("ReadSession", AsyncSession)
@@ -22,6 +27,9 @@ SYSTEM: Final = "*system*"
 _AFTER_COMMIT: Final = "after_commit"
 _IMMEDIATE: Final = "insula_begin_immediate"
 _BUSY_MILLISECONDS: Final = 15_000
+_RETRY_SECONDS: Final = 2.0
+
+log = structlog.get_logger()
 
 AfterCommit = Callable[[], Awaitable[None]]
 
@@ -49,8 +57,9 @@ class Database:
         async with self._open(tenant_id) as session:
             if self.is_sqlite:
                 await session.connection(execution_options={_IMMEDIATE: True})
-            yield WriteSession(session)
-            await session.commit()
+            with _as_conflict():
+                yield WriteSession(session)
+                await session.commit()
         for callback in session.info.get(_AFTER_COMMIT, ()):
             await callback()
 
@@ -58,8 +67,9 @@ class Database:
     async def _open(self, tenant_id: str) -> AsyncIterator[AsyncSession]:
         if not tenant_id:
             raise ValueError("a session needs a tenant")
-        async with self._sessions(info={TENANT: tenant_id}) as session:
-            yield session
+        with _as_overload():
+            async with self._sessions(info={TENANT: tenant_id}) as session:
+                yield session
 
     async def is_healthy(self) -> bool:
         """Whether a statement runs now; raises whatever the driver raises otherwise."""
@@ -69,6 +79,31 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+@contextmanager
+def _as_conflict() -> Iterator[None]:
+    """Two requests at once both found a name free: the second is told so, as it would be a moment later."""
+    try:
+        yield
+    except IntegrityError as error:
+        raise Conflict(
+            "Something that this depends on changed at the same moment, or the name is taken. Look and try again."
+        ) from error
+
+
+@contextmanager
+def _as_overload() -> Iterator[None]:
+    """A database that is down, locked or out of connections is a matter of trying again, not of a defect."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, PoolTimeout) as error:
+        log.warning("database_unavailable", error=type(error).__name__)
+        raise Overloaded(
+            "The database does not answer now. Nothing was changed; try again in a moment.",
+            code="database_unavailable",
+            retry_after=_RETRY_SECONDS,
+        ) from error
 
 
 def after_commit(session: WriteSession, callback: AfterCommit) -> None:

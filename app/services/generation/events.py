@@ -78,6 +78,16 @@ class RunFailed:
 RunEnded = RunCompleted | RunCancelled | RunFailed
 RunEvent = TextDelta | ReasoningDelta | RunCreated | RetrievalCompleted | CitationAdded | UsageReported | RunEnded
 
+
+def interrupted() -> RunFailed:
+    """How a run ends whose process stopped."""
+    return RunFailed(
+        code="interrupted",
+        message="The server stopped while it answered. What was said is kept; ask again.",
+        status=503,
+    )
+
+
 _KINDS: dict[str, Any] = {
     kind.name: kind
     for kind in (RunCreated, RetrievalCompleted, CitationAdded, UsageReported, RunCompleted, RunCancelled, RunFailed)

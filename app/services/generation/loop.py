@@ -1,6 +1,7 @@
 """One answer: look things up, ask the model, watch for citations. Yields events; knows no database and no wire."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from app.adapters.llm.base import ChatMessage, ChatModel, ChatRequest, ReasoningDelta, TextDelta, Usage
@@ -26,21 +27,22 @@ class RunSpec:
     retrieve: Retrieve | None = field(default=None)
 
 
-async def answer(spec: RunSpec) -> AsyncIterator[RunEvent]:
+async def answer(spec: RunSpec) -> AsyncGenerator[RunEvent, None]:
     """The events of one answer, in order; raises ModelError where the model fails."""
     passages = await spec.retrieve(spec.messages[-1].content) if spec.retrieve else None
     if passages is not None:
         yield RetrievalCompleted(count=len(passages))
     tracker = CitationTracker(passages or ())
-    async for event in spec.model.stream(_request(spec, passages)):
-        if isinstance(event, TextDelta):
-            yield event
-            for citation in tracker.feed(event.text):
-                yield citation
-        elif isinstance(event, ReasoningDelta):
-            yield event
-        elif isinstance(event, Usage):
-            yield UsageReported(input_tokens=event.input_tokens, output_tokens=event.output_tokens)
+    async with aclosing(spec.model.stream(_request(spec, passages))) as stream:
+        async for event in stream:
+            if isinstance(event, TextDelta):
+                yield event
+                for citation in tracker.feed(event.text):
+                    yield citation
+            elif isinstance(event, ReasoningDelta):
+                yield event
+            elif isinstance(event, Usage):
+                yield UsageReported(input_tokens=event.input_tokens, output_tokens=event.output_tokens)
 
 
 def _request(spec: RunSpec, passages: Sequence[FoundPassage] | None) -> ChatRequest:

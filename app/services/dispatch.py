@@ -1,0 +1,64 @@
+"""Dispatch: what waits in the database is handed to the broker, fairly, and again where the broker lost it."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from app.core.clock import utc_now
+from app.core.database import SYSTEM, Database
+from app.models.job import Job
+from app.repositories.jobs import JobQueue
+from app.services.jobs import JobSender
+
+log = structlog.get_logger()
+
+_RESEND_AFTER = timedelta(seconds=30)
+
+
+class Dispatcher:
+    """Sends hints for due jobs. Any number of processes may do it: what is sent twice is claimed once."""
+
+    def __init__(self, database: Database, sender: JobSender, *, per_tenant: int, window: int) -> None:
+        self._database = database
+        self._sender = sender
+        self._per_tenant = per_tenant
+        self._window = window
+        self._lock = asyncio.Lock()
+        self._is_requested = False
+
+    async def dispatch_due(self) -> int:
+        """Send what is due, and say how much that was; a call during a call makes that one look again."""
+        self._is_requested = True
+        sent = 0
+        async with self._lock:
+            while self._is_requested:
+                self._is_requested = False
+                sent += await self._dispatch_once()
+        return sent
+
+    async def _dispatch_once(self) -> int:
+        async with self._database.read(SYSTEM) as session:
+            if not await self._due(JobQueue(session)):
+                return 0
+        async with self._database.write(SYSTEM) as session:
+            queue = JobQueue(session)
+            jobs = await self._due(queue)
+            await queue.mark_sent(jobs, utc_now())
+        for job in jobs:
+            await asyncio.to_thread(self._sender.send, job.kind, job.id)
+        return len(jobs)
+
+    async def _due(self, queue: JobQueue) -> list[Job]:
+        now = utc_now()
+        return list(
+            await queue.due(now, resend_before=now - _RESEND_AFTER, per_tenant=self._per_tenant, limit=self._window)
+        )
+
+    async def release_all(self) -> int:
+        """Take back everything that a dead process held: right only where this process is the only one."""
+        async with self._database.write(SYSTEM) as session:
+            released = await JobQueue(session).release_all(utc_now())
+        if released:
+            log.info("jobs_released", count=released)
+        return released
