@@ -48,7 +48,7 @@ def _dropped_task(source: Source) -> Iterator[int]:
 
 RULES = [
     Rule(
-        "blind-except",
+        "broad-except",
         "catch what you can name, or let it reach the one handler that logs it; re-raise if this only cleans up",
         _blind_except,
     ),

@@ -39,10 +39,10 @@ BROKEN = [
     ("base-http-middleware", "app/main.py", "@app.middleware('http')\nasync def f(request, call_next): ..."),
     ("broker-delay", "app/workers/tasks/documents.py", "task.apply_async(args=[1], countdown=30)"),
     ("broker-delay", "app/workers/tasks/documents.py", "raise self.retry(eta=later)"),
-    ("blind-except", "app/services/runs.py", "try:\n    f()\nexcept Exception:\n    g()"),
-    ("blind-except", "app/services/runs.py", "try:\n    f()\nexcept:\n    g()"),
-    ("blind-except", "app/services/runs.py", "try:\n    f()\nexcept (OSError, BaseException):\n    g()"),
-    ("blind-except", "app/services/runs.py", "with contextlib.suppress(Exception):\n    f()"),
+    ("broad-except", "app/services/runs.py", "try:\n    f()\nexcept Exception:\n    g()"),
+    ("broad-except", "app/services/runs.py", "try:\n    f()\nexcept:\n    g()"),
+    ("broad-except", "app/services/runs.py", "try:\n    f()\nexcept (OSError, BaseException):\n    g()"),
+    ("broad-except", "app/services/runs.py", "with contextlib.suppress(Exception):\n    f()"),
     ("dropped-task", "app/services/runs.py", "asyncio.create_task(f())"),
     ("dropped-task", "app/services/runs.py", "asyncio.get_running_loop().create_task(f())"),
     ("dropped-task", "app/services/runs.py", "ensure_future(f())"),
@@ -108,7 +108,7 @@ def test_an_escape_with_a_reason_excuses_its_line(code: str) -> None:
     [
         ("# rule: allow clock-outside-core", ["clock-outside-core"]),
         ("# rule: allow clock-outside-core because", ["clock-outside-core"]),
-        ("# rule: allow blind-except because of time", ["clock-outside-core", "stale-escape"]),
+        ("# rule: allow broad-except because of time", ["clock-outside-core", "stale-escape"]),
     ],
 )
 def test_an_escape_without_a_reason_or_for_another_rule_excuses_nothing(escape: str, expected: list[str]) -> None:
@@ -117,12 +117,12 @@ def test_an_escape_without_a_reason_or_for_another_rule_excuses_nothing(escape: 
 
 
 def test_an_escape_that_excuses_nothing_is_found() -> None:
-    code = f"{OPENING}x = 1  # rule: allow blind-except because it was once needed"
+    code = f"{OPENING}x = 1  # rule: allow broad-except because it was once needed"
     assert [finding.rule for finding in findings(Source.parse("app/core/x.py", code), RULES)] == ["stale-escape"]
 
 
 def test_an_escape_inside_text_is_not_one() -> None:
-    code = f'{OPENING}x = "# rule: allow blind-except because it is quoted"'
+    code = f'{OPENING}x = "# rule: allow broad-except because it is quoted"'
     assert findings(Source.parse("app/core/x.py", code), RULES) == []
 
 
