@@ -3,6 +3,8 @@
 import asyncio
 import io
 import json
+import os
+import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,23 @@ async def test_a_key_that_is_refused_is_said_so() -> None:
     code, printed = await _run(Service(), key="another")
     assert code == 1
     assert "401: The key is not valid. (Is the credentials file" in printed
+
+
+async def test_the_quickstart_prints_a_streamed_and_cited_answer(tmp_path: Path) -> None:
+    async with TestServer(Service().app()) as server:
+        credentials = {"base_url": str(server.make_url("")).rstrip("/"), "api_key": KEY}
+        (tmp_path / "credentials.json").write_text(json.dumps(credentials))
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(EXAMPLES / "quickstart.py"),
+            env=os.environ | {"INSULA_DATA_DIR": str(tmp_path)},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        printed, errors = (stream.decode() for stream in await process.communicate())
+    assert errors == ""
+    assert "crew-handbook.pdf: done 100%" in printed
+    assert 'Eighteen weeks [1].\n  [1] Handbook, page 3: "Eighteen\nweeks."' in printed
 
 
 def test_a_service_that_is_not_up_is_said_so() -> None:
