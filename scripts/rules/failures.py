@@ -16,20 +16,16 @@ def _is_blind(kind: ast.expr | None) -> bool:
     return last(dotted(kind)) in _BLIND
 
 
-def _raises(node: ast.AST) -> bool:
-    """Whether the node raises, functions defined inside it left out."""
-    if isinstance(node, ast.Raise):
-        return True
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        return False
-    return any(_raises(child) for child in ast.iter_child_nodes(node))
+def _always_raises(handler: ast.ExceptHandler) -> bool:
+    """Whether the handler raises whatever happens: a raise under a condition still lets something vanish."""
+    return any(isinstance(statement, ast.Raise) for statement in handler.body)
 
 
-def _blind_except(source: Source) -> Iterator[int]:
+def _broad_except(source: Source) -> Iterator[int]:
     if not source.is_under("app", "scripts", "examples"):
         return
     for node in ast.walk(source.tree):
-        if isinstance(node, ast.ExceptHandler) and _is_blind(node.type) and not _raises(node):
+        if isinstance(node, ast.ExceptHandler) and _is_blind(node.type) and not _always_raises(node):
             yield node.lineno
     for call, name in calls(source):
         if last(name) == "suppress" and any(_is_blind(argument) for argument in call.args):
@@ -50,7 +46,7 @@ RULES = [
     Rule(
         "broad-except",
         "catch what you can name, or let it reach the one handler that logs it; re-raise if this only cleans up",
-        _blind_except,
+        _broad_except,
     ),
     Rule(
         "dropped-task",

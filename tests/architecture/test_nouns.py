@@ -48,9 +48,11 @@ NOUNS: dict[str, dict[str, str]] = {
 FURNITURE: dict[str, dict[str, str]] = {
     "endpoints": {},
     "services": {
+        "application": "the services that live as long as the process, put together once",
         "auth": "makes a principal from a credential of whatever kind",
         "dispatch": "hands jobs to the broker",
         "document_jobs": "the work behind documents, which a worker does and no caller sees",
+        "intake": "makes a file's bytes safe before they become a document",
         "resources": "opens and closes the outside world",
         "run_recorder": "the work behind runs, which outlives the call that started it",
     },

@@ -41,6 +41,7 @@ BROKEN = [
     ("broker-delay", "app/workers/tasks/documents.py", "raise self.retry(eta=later)"),
     ("broad-except", "app/services/runs.py", "try:\n    f()\nexcept Exception:\n    g()"),
     ("broad-except", "app/services/runs.py", "try:\n    f()\nexcept:\n    g()"),
+    ("broad-except", "app/services/runs.py", "try:\n    f()\nexcept Exception:\n    if g():\n        raise"),
     ("broad-except", "app/services/runs.py", "try:\n    f()\nexcept (OSError, BaseException):\n    g()"),
     ("broad-except", "app/services/runs.py", "with contextlib.suppress(Exception):\n    f()"),
     ("dropped-task", "app/services/runs.py", "asyncio.create_task(f())"),
