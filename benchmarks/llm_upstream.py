@@ -16,6 +16,7 @@ import uvloop
 
 from app.adapters.llm.anthropic import AnthropicModel
 from app.adapters.llm.base import ChatMessage, ChatModel, ChatRequest, TextDelta
+from app.adapters.llm.fallback import FallbackModel, RetryingModel
 from app.adapters.llm.http import ModelHttp
 from app.adapters.llm.openai import OpenAIModel
 
@@ -53,6 +54,8 @@ async def main(arguments: argparse.Namespace) -> None:
         if arguments.provider == "anthropic"
         else OpenAIModel(http, base_url=f"{arguments.upstream}/v1")
     )
+    if arguments.wrapped:
+        model = FallbackModel([(RetryingModel(model), arguments.model)])
     request = ChatRequest(model=arguments.model, messages=[ChatMessage("user", "hello")])
     try:
         for _ in range(arguments.rounds):
@@ -67,5 +70,6 @@ if __name__ == "__main__":
     parser.add_argument("--provider", choices=["anthropic", "openai"], default="anthropic")
     parser.add_argument("--model", default="fake-ft50-it20-n200")
     parser.add_argument("-c", "--concurrency", type=int, default=50)
+    parser.add_argument("--wrapped", action="store_true")
     parser.add_argument("--rounds", type=int, default=2)
     uvloop.run(main(parser.parse_args()))

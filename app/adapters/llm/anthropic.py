@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from app.adapters.llm.base import ChatRequest, Finished, ModelEvent, Usage
@@ -11,7 +12,8 @@ from app.adapters.llm.keys import header_safe_key
 from app.adapters.llm.rejections import error_of_event
 from app.adapters.llm.streaming import EventDecoder, stream_answer
 
-_API_VERSION: Final = "2023-06-01"
+_API_VERSION: Final = "2026-10-21"
+_API_VERSION_WITH_TEMPERATURE: Final = "2023-06-01"
 _REASONS: Final[dict[str, Finished]] = {
     "end_turn": Finished("stop"),
     "stop_sequence": Finished("stop"),
@@ -21,39 +23,39 @@ _REASONS: Final[dict[str, Finished]] = {
     "tool_use": Finished("tool_calls"),
     "refusal": Finished("refusal"),
 }
-# Claude models after 4.6 answer 400 to any temperature ("`temperature` is deprecated for this model").
+# Claude models after 4.6 answer 400 to any temperature, in every version of the API.
 _TAKES_TEMPERATURE: Final = re.compile(r"claude-(instant|[23]|(opus|sonnet|haiku)-4(-[0-6])?(-\d{8})?($|@))")
 
 
 class AnthropicModel:
-    """Claude over aiohttp. ``base_url`` is meant as in the official SDK (``ANTHROPIC_BASE_URL``): without ``/v1``."""
+    """Claude over aiohttp. ``base_url`` is meant as in the official SDK (``ANTHROPIC_BASE_URL``): without ``/v1``.
+
+    The API's version 2026-10-21 refuses any temperature, so a request that sets one for a model that takes one goes
+    by the version before it; the two do not differ in anything else that is used here.
+    """
 
     provider = "anthropic"
 
     def __init__(self, http: ModelHttp, *, api_key: str | None, base_url: str = "https://api.anthropic.com") -> None:
         self._http = http
         self._url = f"{base_url.rstrip('/')}/v1/messages"
-        self._headers: dict[str, str] | None = None
-        if api_key:
-            self._headers = {
-                "x-api-key": header_safe_key(api_key),
-                "anthropic-version": _API_VERSION,
-                "content-type": "application/json",
-            }
+        self._key = header_safe_key(api_key) if api_key else None
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[ModelEvent, None]:
         """Ask and yield text, reasoning, usage (at the start and in total at the end) and the reason of the stop."""
-        decoder = _Decoder(self.provider)
-        return stream_answer(self._http, decoder, url=self._url, headers=self._authorised, body=request_body(request))
+        body = request_body(request)
+        version = _API_VERSION_WITH_TEMPERATURE if "temperature" in body else _API_VERSION
+        headers = partial(self._headers, version)
+        return stream_answer(self._http, _Decoder(self.provider), url=self._url, headers=headers, body=body)
 
     async def close(self) -> None:
         """Close the connection pool, which the models of one catalog share."""
         await self._http.close()
 
-    def _authorised(self) -> Mapping[str, str]:
-        if self._headers is None:
+    def _headers(self, version: str) -> Mapping[str, str]:
+        if self._key is None:
             raise ModelBadCredentials("No key for Anthropic is configured; set ANTHROPIC_API_KEY")
-        return self._headers
+        return {"x-api-key": self._key, "anthropic-version": version, "content-type": "application/json"}
 
 
 def request_body(request: ChatRequest) -> dict[str, Any]:
