@@ -13,7 +13,7 @@ CountTokens = Callable[[str], int]
 
 _CHARS_PER_TOKEN = 4
 """English prose has four to five characters a word piece, so such a piece rarely needs a second cut."""
-_SMALL_SECTION_SHARE = 0.25
+_SMALL_SHARE = 0.25
 _WINDOW_CHARS = 1 << 14
 """What the splitter sees at once: its time is quadratic in a run without breaks (193 s for 5 MB of one letter)."""
 
@@ -108,7 +108,7 @@ def _joined(sections: Iterator[_Section], capacity: int) -> Iterator[_Section]:
 
 
 def _may_join(before: _Section, after: _Section, capacity: int) -> bool:
-    is_small = before.end - before.start < capacity * _SMALL_SECTION_SHARE
+    is_small = before.end - before.start < capacity * _SMALL_SHARE
     return is_small and before.page == after.page and after.end - before.start <= capacity
 
 
@@ -131,11 +131,39 @@ class _Cut:
         self._splitter = MarkdownSplitter if is_markdown else TextSplitter
 
     def spans(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        capacity = self._max_tokens * _CHARS_PER_TOKEN
+        """Cut a section; a piece far smaller than its neighbour joins it where the cap allows."""
+        waiting: tuple[int, int] | None = None
+        for span in self._capped(start, end):
+            if waiting and self._may_join(waiting, span):
+                waiting = (waiting[0], span[1])
+            else:
+                if waiting:
+                    yield waiting
+                waiting = span
+        if waiting:
+            yield waiting
+
+    def _may_join(self, before: tuple[int, int], after: tuple[int, int]) -> bool:
+        small, large = sorted((before[1] - before[0], after[1] - after[0]))
+        return small < large * _SMALL_SHARE and self._count_tokens(self._text[before[0] : after[1]]) <= self._max_tokens
+
+    def _capped(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        lead = self._lead(start, end)
+        for piece_start, piece_end in self._windows(start + lead, end, self._max_tokens * _CHARS_PER_TOKEN - lead):
+            yield from self._within_cap(start if lead else piece_start, piece_end)
+            lead = 0
+
+    def _lead(self, start: int, end: int) -> int:
+        """Measure a short first line: a heading, which the splitter would leave alone before a long paragraph."""
+        line_end = self._text.find("\n", start, end)
+        is_short = start < line_end <= start + self._max_tokens * _CHARS_PER_TOKEN * _SMALL_SHARE
+        has_body = is_short and not self._text[line_end:end].isspace()
+        return line_end - start if has_body and not self._text[start:line_end].isspace() else 0
+
+    def _windows(self, start: int, end: int, capacity: int) -> Iterator[tuple[int, int]]:
         while start < end:
             stop = self._window_end(start, end, max(_WINDOW_CHARS, 4 * capacity))
-            for piece_start, piece_end in self._pieces(start, stop, capacity):
-                yield from self._within_cap(piece_start, piece_end)
+            yield from self._pieces(start, stop, capacity)
             start = stop
 
     def _window_end(self, start: int, end: int, window: int) -> int:
