@@ -344,6 +344,20 @@ async def test_an_error_event_after_the_first_word_is_a_cut(vendor: Vendor) -> N
     assert (type(error), said) == (ModelCutOff, "one ")
 
 
+async def test_an_empty_piece_is_nothing_said(vendor: Vendor) -> None:
+    begun = vendor.body("", "two").partition(b"two")[0].rpartition(b"\n\n")[0] + b"\n\n"
+    async with served(vendor, [STREAM_HEAD, chunk(begun), CUT]) as (model, _):
+        said, error = await failure_of(model)
+    assert (type(error), said) == (ModelUnavailable, "")
+
+
+async def test_text_that_is_no_text_is_refused(vendor: Vendor) -> None:
+    body = vendor.body("<piece>").replace(b'"<piece>"', b"7")
+    async with served(vendor, streamed(body)) as (model, _):
+        _, error = await failure_of(model)
+    assert isinstance(error, ModelUnavailable)
+
+
 async def test_an_event_without_end_is_refused(vendor: Vendor) -> None:
     flood: list[Step] = [STREAM_HEAD, *[chunk(b"data: " + b"x" * 100_000)] * 12, HANG]
     async with served(vendor, flood) as (model, _):

@@ -102,10 +102,10 @@ class _Decoder(EventDecoder):
 
     def _open_block(self, block: Mapping[str, Any]) -> None:
         """A block may open with content already in it; mostly it is empty."""
-        if block["type"] == "text" and block.get("text"):
-            self.say(block["text"])
-        elif block["type"] == "thinking" and block.get("thinking"):
-            self.reason_aloud(block["thinking"])
+        if block["type"] == "text":
+            self.say(block.get("text", ""))
+        elif block["type"] == "thinking":
+            self.reason_aloud(block.get("thinking", ""))
 
     def _stop(self, reason: str | None) -> None:
         if reason is not None:

@@ -38,14 +38,16 @@ class EventDecoder:
         return out
 
     def say(self, text: str) -> None:
-        """Emit a piece of the answer."""
-        self.has_spoken = True
-        self._out.append(TextDelta(text))
+        """Emit a piece of the answer; an empty one is nothing said."""
+        if text:
+            self.has_spoken = True
+            self._out.append(TextDelta(_checked(text)))
 
     def reason_aloud(self, text: str) -> None:
-        """Emit a piece of visible reasoning."""
-        self.has_spoken = True
-        self._out.append(ReasoningDelta(text))
+        """Emit a piece of visible reasoning; an empty one is nothing said."""
+        if text:
+            self.has_spoken = True
+            self._out.append(ReasoningDelta(_checked(text)))
 
     def account(self, usage: Usage) -> None:
         """Emit the tokens counted so far."""
@@ -72,6 +74,12 @@ class EventDecoder:
         if _HIGH_SURROGATES[0] <= text[-1] <= _HIGH_SURROGATES[1]:
             text, self._half = text[:-1], text[-1]
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _checked(text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError("what should be text is something else")
+    return text
 
 
 async def stream_answer(
