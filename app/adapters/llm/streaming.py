@@ -40,14 +40,14 @@ class EventDecoder:
     def say(self, text: str) -> None:
         """Emit a piece of the answer; an empty one is nothing said."""
         if text:
-            self.has_spoken = True
             self._out.append(TextDelta(_checked(text)))
+            self.has_spoken = True
 
     def reason_aloud(self, text: str) -> None:
         """Emit a piece of visible reasoning; an empty one is nothing said."""
         if text:
-            self.has_spoken = True
             self._out.append(ReasoningDelta(_checked(text)))
+            self.has_spoken = True
 
     def account(self, usage: Usage) -> None:
         """Emit the tokens counted so far."""
