@@ -23,8 +23,6 @@ TRUTHS: Final = "truths"
 HNSW_M: Final = 0
 HNSW_PAYLOAD_M: Final = 16
 HNSW_EF_CONSTRUCT: Final = 100
-#: In kilobytes of vectors: below it, comparing with each is faster than the graph, and exact.
-HNSW_FULL_SCAN_THRESHOLD: Final = 10_000
 
 
 def collection_name(embedder_name: str) -> str:

@@ -144,8 +144,11 @@ async def test_upkeep_waits_until_nobody_needs_the_store(tmp_path: Path, monkeyp
     assert not await store.maintain()
     await store.for_tenant(TENANT).upsert(points(120))
     assert not await store.maintain()
-    monkeypatch.setattr(embedded, "_IDLE_SECONDS", 0.0)
-    monkeypatch.setattr(embedded, "_CHANGES_WORTH_OPTIMISING", 100)
+    monkeypatch.setattr(embedded, "_IDLE_BEFORE_FLUSH", 0.0)
+    assert await store.maintain()
+    assert not await store.maintain()
+    monkeypatch.setattr(embedded, "_IDLE_BEFORE_OPTIMISING", 0.0)
+    monkeypatch.setattr(embedded, "_CHANGES_WORTH_OPTIMISING", 120)
     assert await store.maintain()
     assert not await store.maintain()
     assert await store.for_tenant(TENANT).count("d", 1) == 120
