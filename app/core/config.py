@@ -76,7 +76,9 @@ class Settings(BaseSettings):
     max_text_chars: int = Field(20_000_000, ge=1000, description="Longest text that a document may have.")
 
     embedding_model: str = Field(
-        "local:all-MiniLM-L6-v2", description="`local:all-MiniLM-L6-v2`, or `openai:<model>` at the OpenAI base URL."
+        "local:all-MiniLM-L6-v2",
+        pattern=r"^(local:all-MiniLM-L6-v2|openai:.+|hashed:test)$",
+        description="`local:all-MiniLM-L6-v2`, or `openai:<model>` at the OpenAI base URL.",
     )
     embedding_dimension: int | None = Field(None, ge=8, description="Vector size of an `openai:` embedding model.")
     embedding_threads: int = Field(2, ge=1, le=64, description="Threads that embed documents.")
@@ -110,6 +112,7 @@ class Settings(BaseSettings):
 
     run_lease_seconds: float = Field(10.0, gt=0, description="How long a run of a silent process stays open.")
     run_retention_seconds: float = Field(60.0, ge=0, description="How long a finished run's log stays in memory.")
+    drain_seconds: float = Field(10.0, ge=0, description="How long answers may go on once the process should stop.")
     sse_ping_seconds: float = Field(15.0, gt=0, description="Silence after which a stream sends a comment.")
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Select, func, insert, select
 
@@ -44,12 +44,10 @@ class DocumentsRepository(TenantRepository[Document]):
         *,
         status: str | None,
         knowledge_base_id: str | None,
-        metadata: Mapping[str, str],
+        metadata: Mapping[str, str | int | float | bool],
     ) -> Page[Document]:
         """One page of the documents that have this status, base and metadata."""
-        conditions: list[ColumnElement[bool]] = [
-            Document.meta[key].as_string() == value for key, value in metadata.items()
-        ]
+        conditions = [_metadata_is(key, value) for key, value in metadata.items()]
         if status is not None:
             conditions.append(Document.status == status)
         if knowledge_base_id is not None:
@@ -141,3 +139,12 @@ class ChunksRepository(TenantRepository[Chunk]):
             statement.where(Chunk.tenant_id == self.tenant_id, Chunk.document_id == document_id)
         )
         return total or 0
+
+
+def _metadata_is(key: str, value: str | float) -> ColumnElement[bool]:
+    item = Document.meta[key]
+    if isinstance(value, bool):
+        return cast("ColumnElement[bool]", item.as_boolean() == value)
+    return cast(
+        "ColumnElement[bool]", item.as_string() == value if isinstance(value, str) else item.as_float() == value
+    )

@@ -59,6 +59,12 @@ class ChatStreamRequest(ChatRequest):
     )
 
 
+class ChatOnceRequest(ChatRequest):
+    """A question whose answer comes whole."""
+
+    background: bool = Field(False, description="Answer 202 at once, with the run to follow.")
+
+
 class CitationRead(OutputSchema):
     """What a `[n]` in the answer refers to."""
 
@@ -92,3 +98,12 @@ class ChatResponse(OutputSchema):
     text: str
     citations: list[CitationRead]
     usage: UsageRead
+
+
+class RunAccepted(OutputSchema):
+    """A run that has begun in the background; read it at `/runs/{run_id}/stream` or `/runs/{run_id}`."""
+
+    object: Literal["run"] = "run"
+    run_id: str
+    conversation_id: str
+    status: Literal["in_progress"] = "in_progress"

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, Json, model_validator
 
 from app.models.document import Chunk, Document
-from app.schemas.base import OutputSchema, read_columns
+from app.schemas.base import InputSchema, Metadata, OutputSchema, read_columns
 
 
 class LastError(OutputSchema):
@@ -70,3 +70,30 @@ class ChunkRead(OutputSchema):
         if not isinstance(value, Chunk):
             return value
         return read_columns(cls, value)
+
+
+class UploadFields(InputSchema):
+    """The text fields of an upload."""
+
+    knowledge_base_id: str | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class DocumentFilter(InputSchema):
+    """Which documents to list."""
+
+    status: Literal["processing", "ready", "failed"] | None = None
+    knowledge_base_id: str | None = None
+    metadata: Json[Metadata] | None = Field(None, description="A JSON object; all its keys must match.")
+
+    @property
+    def metadata_values(self) -> dict[str, str | int | float | bool]:
+        """The metadata that must match."""
+        return self.metadata or {}
+
+
+class ReplayedRead(OutputSchema):
+    """How many failed documents are processed again."""
+
+    object: Literal["document.replay"] = "document.replay"
+    replayed: int

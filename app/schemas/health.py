@@ -17,3 +17,11 @@ class LiveRead(OutputSchema):
     """That the process runs."""
 
     status: Literal["alive"] = "alive"
+
+
+class HomeRead(OutputSchema):
+    """What answers at the root."""
+
+    name: Literal["Insula"] = "Insula"
+    docs: Literal["/docs"] = "/docs"
+    health: Literal["/health"] = "/health"

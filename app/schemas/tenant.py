@@ -45,3 +45,6 @@ class TenantCreated(TenantRead):
     """A new tenant, with its first key; the key is shown this once."""
 
     api_key: ApiKeyIssued
+
+
+__all__ = ["TenantCreate", "TenantCreated", "TenantRead", "TenantStatus", "TenantUpdate"]

@@ -7,6 +7,7 @@ import structlog
 
 from app.core.clock import utc_now
 from app.core.database import SYSTEM, Database
+from app.core.errors import AppError
 from app.models.job import Job
 from app.repositories.jobs import JobQueue
 from app.services.jobs import JobSender
@@ -26,6 +27,19 @@ class Dispatcher:
         self._window = window
         self._lock = asyncio.Lock()
         self._is_requested = False
+        self._pokes: set[asyncio.Task[None]] = set()
+
+    async def poke(self) -> None:
+        """Look for due jobs soon, in the background; what fails now is found by the next regular look."""
+        task = asyncio.create_task(self._dispatch_quietly())
+        self._pokes.add(task)
+        task.add_done_callback(self._pokes.discard)
+
+    async def _dispatch_quietly(self) -> None:
+        try:
+            await self.dispatch_due()
+        except AppError as error:
+            log.warning("dispatch_postponed", code=error.code)
 
     async def dispatch_due(self) -> int:
         """Send what is due, and say how much that was; a call during a call makes that one look again."""

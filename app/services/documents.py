@@ -14,6 +14,7 @@ from app.models.document import Chunk, Document, DocumentStatus
 from app.repositories.base import not_found
 from app.repositories.documents import ChunksRepository, DocumentsRepository
 from app.repositories.knowledge import KnowledgeRepository
+from app.schemas.base import MetadataValue
 from app.services.document_jobs import original_of
 from app.services.jobs import JobKind, enqueue
 
@@ -45,7 +46,7 @@ class DocumentsService:
         *,
         status: str | None = None,
         knowledge_base_id: str | None = None,
-        metadata: Mapping[str, str] | None = None,
+        metadata: Mapping[str, MetadataValue] | None = None,
     ) -> Page[Document]:
         """One page of the documents with this status, base and metadata."""
         return await self._documents.list(

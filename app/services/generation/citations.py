@@ -63,9 +63,9 @@ def best_quote(text: str, claim: str) -> tuple[int, int]:
 
     The score is the F1 of the two word sets, as SQuAD measures answers (Rajpurkar et al. 2016).
     """
-    exact = text.find(claim.strip()) if claim.strip() else -1
-    if exact >= 0:
-        return exact, exact + len(claim.strip())
+    exact = re.search(r"\s+".join(map(re.escape, claim.split())), text) if claim.strip() else None
+    if exact is not None:
+        return exact.start(), exact.end()
     words = _words(claim)
     spans = list(_sentences(text))
     start, end = max(spans, key=lambda span: _overlap(_words(text[span[0] : span[1]]), words))

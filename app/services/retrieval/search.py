@@ -44,6 +44,7 @@ class Retriever:
                 text=query.text,
                 vector=vector,
                 mode=query.mode,
+                dense_weight=self._embedder.familiarity(query.text),
                 limit=query.top_k * _SPARE_FACTOR,
                 knowledge_base_ids=query.knowledge_base_ids,
                 document_ids=query.document_ids,

@@ -1,0 +1,163 @@
+"""The whole wiring on one page: what an endpoint may ask for, and where it comes from."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import Depends, Query, Request
+
+from app.api.access import current_context
+from app.core.database import ReadSession, WriteSession, after_commit
+from app.core.errors import Unprocessable
+from app.core.ids import is_id
+from app.core.pagination import PageRequest
+from app.core.tenancy import TenantContext
+from app.services.agents import AgentsService
+from app.services.api_keys import ApiKeysService
+from app.services.application import Application
+from app.services.auth import TenantSnapshot
+from app.services.conversations import ConversationsService
+from app.services.documents import DocumentsService
+from app.services.knowledge import KnowledgeService
+from app.services.runs import RunsService
+from app.services.tenants import OwnTenantService
+from app.services.usage import UsageService
+
+
+def get_application(request: Request) -> Application:
+    """The services of this process."""
+    application: Application = request.app.state.application
+    return application
+
+
+def get_tenant(request: Request) -> TenantSnapshot:
+    """The caller's tenant, as the middleware put it in place."""
+    tenant: TenantSnapshot = request.state.tenant
+    return tenant
+
+
+ApplicationDep = Annotated[Application, Depends(get_application)]
+ContextDep = Annotated[TenantContext, Depends(current_context)]
+TenantDep = Annotated[TenantSnapshot, Depends(get_tenant)]
+
+
+async def get_read_session(application: ApplicationDep, context: ContextDep) -> AsyncIterator[ReadSession]:
+    """A session for reading, closed before the response starts."""
+    async with application.resources.database.read(context.tenant_id) as session:
+        yield session
+
+
+async def get_write_session(application: ApplicationDep, context: ContextDep) -> AsyncIterator[WriteSession]:
+    """A session that commits before the response starts; what was remembered of the tenant is then looked up again."""
+    async with application.resources.database.write(context.tenant_id) as session:
+
+        async def forget() -> None:
+            application.agents.forget()
+            application.authenticator.forget()
+
+        after_commit(session, forget)
+        after_commit(session, application.dispatcher.poke)
+        yield session
+
+
+ReadSessionDep = Annotated[ReadSession, Depends(get_read_session, scope="function")]
+WriteSessionDep = Annotated[WriteSession, Depends(get_write_session, scope="function")]
+
+
+def get_page(
+    limit: Annotated[int, Query(ge=1, le=100, description="Most items of the page.")] = 20,
+    order: Annotated[Literal["asc", "desc"], Query(description="By time of creation.")] = "desc",
+    after: Annotated[str | None, Query(description="Only items past this id, in the order asked for.")] = None,
+    before: Annotated[str | None, Query(description="Only items in front of this id.")] = None,
+) -> PageRequest:
+    """Which page of a list the caller wants."""
+    for name, cursor in (("after", after), ("before", before)):
+        if cursor is not None and not is_id(cursor):
+            raise Unprocessable(f"`{name}` must be the id of an item of this list.", param=name)
+    return PageRequest(limit=limit, order=order, after=after, before=before)
+
+
+PageDep = Annotated[PageRequest, Depends(get_page)]
+
+
+def _api_keys(application: ApplicationDep, context: ContextDep, session: WriteSessionDep) -> ApiKeysService:
+    return ApiKeysService(session, context, application.resources.secrets.api_key_pepper)
+
+
+def _api_keys_reader(application: ApplicationDep, context: ContextDep, session: ReadSessionDep) -> ApiKeysService:
+    return ApiKeysService(session, context, application.resources.secrets.api_key_pepper)
+
+
+ApiKeysServiceDep = Annotated[ApiKeysService, Depends(_api_keys)]
+ApiKeysReading = Annotated[ApiKeysService, Depends(_api_keys_reader)]
+
+
+def _agents(context: ContextDep, session: WriteSessionDep) -> AgentsService:
+    return AgentsService(session, context)
+
+
+def _agents_reader(context: ContextDep, session: ReadSessionDep) -> AgentsService:
+    return AgentsService(session, context)
+
+
+AgentsServiceDep = Annotated[AgentsService, Depends(_agents)]
+AgentsReading = Annotated[AgentsService, Depends(_agents_reader)]
+
+
+def _conversations(context: ContextDep, session: WriteSessionDep) -> ConversationsService:
+    return ConversationsService(session, context)
+
+
+def _conversations_reader(context: ContextDep, session: ReadSessionDep) -> ConversationsService:
+    return ConversationsService(session, context)
+
+
+ConversationsServiceDep = Annotated[ConversationsService, Depends(_conversations)]
+ConversationsReading = Annotated[ConversationsService, Depends(_conversations_reader)]
+
+
+def _documents(context: ContextDep, session: WriteSessionDep) -> DocumentsService:
+    return DocumentsService(session, context)
+
+
+def _documents_reader(context: ContextDep, session: ReadSessionDep) -> DocumentsService:
+    return DocumentsService(session, context)
+
+
+DocumentsServiceDep = Annotated[DocumentsService, Depends(_documents)]
+DocumentsReading = Annotated[DocumentsService, Depends(_documents_reader)]
+
+
+def _knowledge(context: ContextDep, session: WriteSessionDep) -> KnowledgeService:
+    return KnowledgeService(session, context)
+
+
+def _knowledge_reader(context: ContextDep, session: ReadSessionDep) -> KnowledgeService:
+    return KnowledgeService(session, context)
+
+
+KnowledgeServiceDep = Annotated[KnowledgeService, Depends(_knowledge)]
+KnowledgeReading = Annotated[KnowledgeService, Depends(_knowledge_reader)]
+
+
+def _own_tenant(context: ContextDep, session: WriteSessionDep) -> OwnTenantService:
+    return OwnTenantService(session, context)
+
+
+def _own_tenant_reader(context: ContextDep, session: ReadSessionDep) -> OwnTenantService:
+    return OwnTenantService(session, context)
+
+
+OwnTenantServiceDep = Annotated[OwnTenantService, Depends(_own_tenant)]
+OwnTenantReading = Annotated[OwnTenantService, Depends(_own_tenant_reader)]
+
+
+def _runs_reader(context: ContextDep, session: ReadSessionDep) -> RunsService:
+    return RunsService(session, context)
+
+
+def _usage_reader(context: ContextDep, session: ReadSessionDep) -> UsageService:
+    return UsageService(session, context)
+
+
+RunsReading = Annotated[RunsService, Depends(_runs_reader)]
+UsageReading = Annotated[UsageService, Depends(_usage_reader)]

@@ -1,0 +1,1 @@
+"""How run events look on the wire, one format a file."""

@@ -1,0 +1,136 @@
+"""Server-sent events: batches of ready-made bytes go out as they come, with signs of life. Knows no event types."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Generic, Protocol, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.adapters.eventlog.base import LogReader
+
+E = TypeVar("E")
+E_contra = TypeVar("E_contra", contravariant=True)
+
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+PING = b": ping\n\n"
+_STALLED_SECONDS = 60.0
+
+
+class Encoder(Protocol[E_contra]):
+    """Turns events into bytes of one wire format; ``first`` is the number of the first one."""
+
+    def __call__(self, events: Sequence[E_contra], first: int) -> bytes:
+        """The bytes of a batch; empty where the format has no word for these events."""
+        ...
+
+
+class Pacemaker:
+    """One timer for all streams of a process: nudges readers that have waited long, cuts writers that are stuck."""
+
+    def __init__(self, *, ping_seconds: float) -> None:
+        self.ping_seconds = ping_seconds
+        self._streams: set[EventStream[Any]] = set()
+
+    async def run(self) -> None:
+        """Tick until cancelled."""
+        while True:
+            await asyncio.sleep(min(1.0, self.ping_seconds / 2))
+            now = time.monotonic()
+            for stream in list(self._streams):
+                stream.tick(now)
+
+    def watch(self, stream: "EventStream[Any]") -> None:
+        """Begin to look after a stream."""
+        self._streams.add(stream)
+
+    def forget(self, stream: "EventStream[Any]") -> None:
+        """Leave a stream alone."""
+        self._streams.discard(stream)
+
+
+class EventStream(Generic[E]):
+    """A reader and its encoder: yields bytes, and pings when there are none for a while."""
+
+    def __init__(self, reader: LogReader[E], encode: Encoder[E], pacemaker: Pacemaker) -> None:
+        self._reader = reader
+        self._encode = encode
+        self._pacemaker = pacemaker
+        self._task: asyncio.Task[object] | None = None
+        self._since = time.monotonic()
+        self._is_writing = False
+        self.is_gone = False
+
+    async def next_bytes(self) -> bytes | None:
+        """The next bytes to send: events, or a ping after a long silence; None at the end."""
+        while True:
+            position = self._reader.position
+            batch = await self._reader.next_batch()
+            if batch is None or self.is_gone:
+                return None
+            if not batch:
+                return PING
+            if encoded := self._encode(batch, position + 1):
+                return encoded
+
+    def tick(self, now: float) -> None:
+        """Called every second or so by the pacemaker."""
+        waited = now - self._since
+        if self._is_writing and waited > _STALLED_SECONDS and self._task is not None:
+            self._task.cancel()
+        elif not self._is_writing and waited >= self._pacemaker.ping_seconds:
+            self._reader.nudge()
+
+    def leave(self) -> None:
+        """The client has gone: stop reading. The run goes on without it."""
+        self.is_gone = True
+        self._reader.nudge()
+
+    async def pump(self, first: bytes | None, write: Callable[[bytes], Awaitable[None]]) -> None:
+        """Write everything until the end, or until the client is gone or does not read for a minute."""
+        self._task = asyncio.current_task()
+        self._pacemaker.watch(self)
+        try:
+            data = first if first is not None else await self.next_bytes()
+            while data is not None and not self.is_gone:
+                self._is_writing, self._since = True, time.monotonic()
+                await write(data)
+                self._is_writing, self._since = False, time.monotonic()
+                data = await self.next_bytes()
+        finally:
+            self._pacemaker.forget(self)
+
+
+class EventStreamResponse(Response):
+    """Sends a stream; ``first`` are bytes that were read already to find out whether there is anything to say."""
+
+    def __init__(self, stream: EventStream[Any], *, first: bytes | None = None, headers: Mapping[str, str]) -> None:
+        super().__init__(headers={**headers, **HEADERS})
+        del self.headers["content-length"]
+        self._stream = stream
+        self._first = first
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
+        """Send until the log ends or the client goes."""
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        listener = asyncio.create_task(self._listen(receive))
+        try:
+            await self._stream.pump(self._first, lambda data: _write(send, data))
+            if not self._stream.is_gone:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            listener.cancel()
+
+    async def _listen(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self._stream.leave()
+
+
+async def _write(send: Send, data: bytes) -> None:
+    await send({"type": "http.response.body", "body": data, "more_body": True})

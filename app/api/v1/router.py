@@ -1,0 +1,28 @@
+"""The table of contents of version 1."""
+
+from fastapi import APIRouter
+
+from app.api.v1.endpoints import (
+    agents,
+    api_keys,
+    chat,
+    conversations,
+    documents,
+    health,
+    knowledge,
+    runs,
+    tenants,
+    usage,
+)
+
+router = APIRouter(prefix="/api/v1")
+router.include_router(chat.router)
+router.include_router(documents.router)
+router.include_router(knowledge.router)
+router.include_router(agents.router)
+router.include_router(conversations.router)
+router.include_router(runs.router)
+router.include_router(api_keys.router)
+router.include_router(tenants.router)
+router.include_router(usage.router)
+router.include_router(health.health_only)

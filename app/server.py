@@ -1,0 +1,60 @@
+"""The HTTP server process: uvicorn, told when to drain and who to tell that it is up."""
+
+import socket
+from collections.abc import Awaitable, Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from app.core.config import Settings
+
+#: Called with the base URL and the application once requests are served.
+WhenUp = Callable[[str, FastAPI], Awaitable[None]]
+
+
+class InsulaServer(uvicorn.Server):
+    """Serves one application until a signal; readiness goes off and answers are drained before connections close."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI, when_up: WhenUp) -> None:
+        super().__init__(config)
+        self._app = app
+        self._when_up = when_up
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            await self._when_up(f"http://{shown}:{port}", self._app)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let answers finish for as long as the settings say, then stop."""
+        self._app.state.is_draining = True
+        application = getattr(self._app.state, "application", None)
+        if application is not None:
+            await application.supervisor.drain(self._app.state.settings.drain_seconds)
+        await super().shutdown(sockets)
+
+
+def serve(app: FastAPI, settings: Settings, when_up: WhenUp) -> bool:
+    """Serve until stopped; whether it came up at all."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        proxy_headers=False,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.drain_seconds) + 5,
+    )
+    server = InsulaServer(config, app, when_up)
+    server.run()
+    return server.started
