@@ -15,9 +15,10 @@ _SAMPLE_BYTES = 1 << 16
 _MOST_CONTROLS = 0.005
 _MOST_NULS = 0.2
 _EVERYDAY = re.compile(
-    "[ \n0-9A-Za-z,.\u3001\u3002\u0400-\u04ff\u0590-\u06ff\u0900-\u097f\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3]"
+    "[\t\n\r -~\u00a0-\u024f\u0370-\u06ff\u0900-\u0e7f\u2010-\u2026\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef]"
 )
 _EVERYDAY_SHARE = 0.9
+_ODD_IN_ASCII = 0.2
 
 
 def bom_encoding(data: bytes) -> str | None:
@@ -28,19 +29,14 @@ def bom_encoding(data: bytes) -> str | None:
 def utf16_without_bom(data: bytes) -> str | None:
     """Name the byte order of UTF-16 without a mark, or None where ``data`` does not look like it.
 
-    Text of an alphabet with few code points above U+00FF has a NUL in every other byte, always on one side. Text
-    without spaces or ASCII (Chinese) has none and reads as everyday characters in one byte order only; that weaker
-    sign counts only where the bytes are not UTF-8 and hold control bytes, which no single-byte text has.
+    The sign is NULs and control bytes, which no other text has, that vanish in one byte order: read so, nearly all are
+    characters of living scripts. Where the bytes are ASCII as well (stray NULs in a text), many of them are asked for.
     """
-    sample = data[: _SAMPLE_BYTES & ~1][: len(data) & ~1]
-    if not sample:
-        return None
-    half = len(sample) // 2
-    even, odd = sample[::2].count(0), sample[1::2].count(0)
-    for nuls, others, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
-        if nuls > half * 0.3 and others <= nuls * 0.05 and _reads(sample, encoding):
-            return encoding
-    if is_utf8(sample) or not _CONTROL.search(sample.replace(b"\0", b"\1")):
+    sample = data[: min(_SAMPLE_BYTES, len(data)) & ~1]
+    odd = len(_CONTROL.findall(sample))
+    nuls = sample.count(0)
+    fewest = len(sample) * _ODD_IN_ASCII if is_utf8(sample) else 0
+    if max(odd, nuls) <= fewest:
         return None
     orders = [encoding for encoding in ("utf-16-le", "utf-16-be") if _reads(sample, encoding)]
     return orders[0] if len(orders) == 1 else None
@@ -51,7 +47,7 @@ def _reads(sample: bytes, encoding: str) -> bool:
         text = codecs.getincrementaldecoder(encoding)().decode(sample)
     except UnicodeDecodeError:
         return False
-    return len(_EVERYDAY.findall(text)) >= len(text) * _EVERYDAY_SHARE * (0.8 if "\n" in text or " " in text else 1)
+    return len(_EVERYDAY.findall(text)) >= max(len(text), 1) * _EVERYDAY_SHARE
 
 
 def is_utf8(data: bytes) -> bool:

@@ -41,7 +41,7 @@ def _attempt(parser: Any, max_text_chars: int) -> bytes:
         return _failure(failure.code, failure.message)
     except MemoryError:
         return _failure("parser_out_of_memory")
-    except Exception as error:  # noqa: BLE001  whatever a parser raises is this file's failure, and the parent logs it
+    except Exception as error:
         return _failure("parser_error", detail=_where(error))
 
 

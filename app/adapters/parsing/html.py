@@ -19,6 +19,7 @@ _BLOCKS = frozenset({
     "fieldset", "figcaption", "figure", "footer", "header", "hr", "li", "main", "ol", "p", "pre", "section",
     "summary", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul", "html",
 })  # fmt: skip
+_ROWS = frozenset({"tr", "li", "dt", "dd"})
 _CELLS = frozenset({"td", "th"})
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _SPACES = re.compile(r"[ \t\n\r\f]+")
@@ -63,7 +64,7 @@ def meta_charset(head: bytes) -> str | None:
 
 
 class _Reader:
-    """Walks a tree without recursion, so that a hundred thousand nested elements are only slow to read."""
+    """Walks a tree without recursion, so that no depth of nesting overflows a stack."""
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
@@ -94,7 +95,9 @@ class _Reader:
         if tag == "table" or tag in _HEADINGS:
             self._flush()
         elif tag in _CELLS:
-            self._text(" | " if self._inline_chars else "")
+            self._cell()
+        elif tag in _ROWS and not self._inline_chars:
+            self._inline.clear()
         elif tag in _BLOCKS:
             self._boundary()
         self._count(tag, 1)
@@ -107,13 +110,13 @@ class _Reader:
         self._count(tag, -1)
         if tag in _HEADINGS:
             self._heading(_HEADINGS[tag])
-        elif tag in {"tr", "li", "dt", "dd"}:
+        elif tag in _ROWS:
             self._flush("\n")
         elif tag == "table":
             self._flush()
         elif tag == "br":
             self._text(" " if self._rows else "\n")
-        elif tag in _BLOCKS:
+        elif tag in _BLOCKS and tag not in _CELLS:
             self._boundary()
 
     def _count(self, tag: str, step: int) -> None:
@@ -121,8 +124,18 @@ class _Reader:
         self._verbatim += step * (tag == "pre")
 
     def _text(self, text: str) -> None:
-        self._inline.append(text if self._verbatim or text in {"\n", " | "} else _SPACES.sub(" ", text))
-        self._inline_chars += len(text.strip())
+        if not self._verbatim and text != "\n":
+            text = _SPACES.sub(" ", text)
+            if not self._inline or self._inline[-1].endswith((" ", "\n")):
+                text = text.removeprefix(" ")
+        if text:
+            self._inline.append(text)
+            self._inline_chars += len(text.strip())
+
+    def _cell(self) -> None:
+        if self._inline_chars:
+            self._inline[-1] = self._inline[-1].rstrip(" ")
+            self._inline.append(" | ")
 
     def _boundary(self) -> None:
         if self._rows and self._inline_chars < _LONGEST_ROW:
