@@ -96,6 +96,10 @@ class VectorStore(Protocol):
         """The store through the tenant's door."""
         ...
 
+    async def maintain(self) -> bool:
+        """Tidy up if the store has been idle; whether anything was done. Called every few seconds."""
+        ...
+
     async def is_healthy(self) -> bool:
         """Whether the store answers a real request now."""
         ...

@@ -23,6 +23,10 @@ class InMemoryVectorStore:
         """The store through the tenant's door."""
         return InMemoryTenantVectors(self._points, context.tenant_id)
 
+    async def maintain(self) -> bool:
+        """Nothing to tidy."""
+        return False
+
     async def is_healthy(self) -> bool:
         """Always."""
         return True

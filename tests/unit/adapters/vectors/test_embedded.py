@@ -155,6 +155,21 @@ async def test_upkeep_waits_until_nobody_needs_the_store(tmp_path: Path, monkeyp
     await store.close()
 
 
+async def test_a_health_check_is_no_use_and_a_store_never_idle_is_flushed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await open_store(tmp_path)
+    await store.for_tenant(TENANT).upsert(points(1))
+    before = store._engine._last_used
+    assert await store.is_healthy()
+    assert store._engine._last_used == before
+    monkeypatch.setattr(embedded, "_UNFLUSHED_AT_MOST", 2)
+    assert not await store.maintain()
+    await store.for_tenant(TENANT).upsert(points(1))
+    assert await store.maintain()
+    await store.close()
+
+
 async def test_a_foreign_point_is_dropped_and_reported_though_the_filter_let_it_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
