@@ -158,9 +158,7 @@ def _service(settings: Settings) -> Iterator[None]:
     log = settings.data_dir / "demo.log"
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "up"], stdout=output, stderr=output
-        )
+        process = subprocess.Popen([sys.executable, "-m", "app.cli", "up"], stdout=output, stderr=output)
     try:
         _wait_until_up(settings, process)
         yield

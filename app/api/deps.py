@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
+import orjson
 from fastapi import Depends, Query, Request
 
 from app.api.access import current_context
@@ -11,6 +12,7 @@ from app.core.errors import Unprocessable
 from app.core.ids import is_id
 from app.core.pagination import PageRequest
 from app.core.tenancy import TenantContext
+from app.schemas.document import DocumentFilter
 from app.services.agents import AgentsService
 from app.services.api_keys import ApiKeysService
 from app.services.application import Application
@@ -77,6 +79,22 @@ def get_page(
 
 
 PageDep = Annotated[PageRequest, Depends(get_page)]
+
+
+def get_document_filter(
+    status: Annotated[Literal["processing", "ready", "failed"] | None, Query(description="Only these.")] = None,
+    knowledge_base_id: Annotated[str | None, Query(description="Only those of this knowledge base.")] = None,
+    metadata: Annotated[str | None, Query(description="A JSON object; all its keys must match.")] = None,
+) -> DocumentFilter:
+    """Which documents the caller wants listed."""
+    try:
+        wanted = {} if metadata is None else orjson.loads(metadata)
+        return DocumentFilter(status=status, knowledge_base_id=knowledge_base_id, metadata=wanted)
+    except ValueError as error:
+        raise Unprocessable("`metadata` must be a JSON object of plain values.", param="metadata") from error
+
+
+DocumentFilterDep = Annotated[DocumentFilter, Depends(get_document_filter)]
 
 
 def _api_keys(application: ApplicationDep, context: ContextDep, session: WriteSessionDep) -> ApiKeysService:

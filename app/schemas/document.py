@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field, Json, model_validator
+from pydantic import Field, model_validator
 
 from app.models.document import Chunk, Document
 from app.schemas.base import InputSchema, Metadata, OutputSchema, read_columns
@@ -84,12 +84,7 @@ class DocumentFilter(InputSchema):
 
     status: Literal["processing", "ready", "failed"] | None = None
     knowledge_base_id: str | None = None
-    metadata: Json[Metadata] | None = Field(None, description="A JSON object; all its keys must match.")
-
-    @property
-    def metadata_values(self) -> dict[str, str | int | float | bool]:
-        """The metadata that must match."""
-        return self.metadata or {}
+    metadata: Metadata = Field(default_factory=dict)
 
 
 class ReplayedRead(OutputSchema):

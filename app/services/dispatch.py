@@ -40,6 +40,8 @@ class Dispatcher:
             await self.dispatch_due()
         except AppError as error:
             log.warning("dispatch_postponed", code=error.code)
+        except Exception:  # rule: allow broad-except because the next regular look does what this one could not
+            log.exception("dispatch_failed")
 
     async def dispatch_due(self) -> int:
         """Send what is due, and say how much that was; a call during a call makes that one look again."""

@@ -15,7 +15,7 @@ from app.services.dispatch import Dispatcher
 from app.services.document_jobs import original_of
 from app.services.documents import AcceptedFile, DocumentsService
 
-_HEAD_BYTES = 8192
+_HEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)

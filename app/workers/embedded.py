@@ -98,7 +98,7 @@ class EmbeddedWorker:
 async def embedded_worker(resources: Resources) -> AsyncIterator[EmbeddedWorker]:
     """Run the worker and the scheduler's chores beside the API, in this process."""
     settings = resources.settings
-    celery = make_celery("memory://")
+    celery = make_celery("memory://localhost/")
     celery.conf.worker_concurrency = settings.worker_threads
     pulse = health.Pulse()
     health.register(celery, pulse)
@@ -148,4 +148,6 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[object]]) -> None
             await chore()
         except AppError as error:
             log.warning("chore_postponed", code=error.code)
+        except Exception:  # rule: allow broad-except because one bad round must not end a chore for good
+            log.exception("chore_failed")
         await asyncio.sleep(seconds)

@@ -48,7 +48,7 @@ class Pipeline:
         await report("parsing", 0.0)
         document = await self.parser.parse(path, content_type)
         await report("chunking", _CHUNKING_AT)
-        chunks = await asyncio.to_thread(self._cut, document)
+        chunks = await asyncio.to_thread(self._cut, document, content_type)
         await report("embedding", _EMBEDDING_AT)
         await sink.begin()
         for start in range(0, len(chunks), _BATCH):
@@ -57,12 +57,13 @@ class Pipeline:
         tokens = await asyncio.to_thread(lambda: sum(self.embedder.count_tokens(piece.text) for piece in chunks))
         await sink.finish(document, chunk_count=len(chunks), tokens=tokens)
 
-    def _cut(self, document: ParsedDocument) -> list[Chunk]:
+    def _cut(self, document: ParsedDocument, content_type: str) -> list[Chunk]:
         chunks = chunk(
             document,
             max_tokens=self.chunk_tokens,
             overlap_tokens=self.overlap_tokens,
             count_tokens=self.embedder.count_tokens,
+            is_markdown=content_type == "text/markdown",
         )
         if not chunks:
             raise ParseFailure("empty_text", "The file holds no text. Check that it is the right file.")

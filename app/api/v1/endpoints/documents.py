@@ -8,13 +8,20 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
 from app.api.access import DocumentsReader, DocumentsWriter
-from app.api.deps import ApplicationDep, DocumentsReading, DocumentsServiceDep, PageDep, WriteSessionDep
+from app.api.deps import (
+    ApplicationDep,
+    DocumentFilterDep,
+    DocumentsReading,
+    DocumentsServiceDep,
+    PageDep,
+    WriteSessionDep,
+)
 from app.api.errors import errors
 from app.api.progress import progress_stream
 from app.api.sse import HEADERS
 from app.api.uploads import receive_upload
 from app.schemas.base import Deleted, PageOf, page_of
-from app.schemas.document import ChunkRead, DocumentAccepted, DocumentFilter, DocumentRead, ReplayedRead
+from app.schemas.document import ChunkRead, DocumentAccepted, DocumentRead, ReplayedRead
 from app.services.documents import content_of
 from app.services.intake import StoredUpload
 
@@ -73,11 +80,11 @@ async def upload_document(caller: DocumentsWriter, app: ApplicationDep, request:
 
 @router.get("", summary="List documents", responses=errors())
 async def list_documents(
-    _: DocumentsReader, documents: DocumentsReading, page: PageDep, wanted: Annotated[DocumentFilter, Query()]
+    _: DocumentsReader, documents: DocumentsReading, page: PageDep, wanted: DocumentFilterDep
 ) -> PageOf[DocumentRead]:
     """Newest first unless `order=asc`."""
     found = await documents.list(
-        page, status=wanted.status, knowledge_base_id=wanted.knowledge_base_id, metadata=wanted.metadata_values
+        page, status=wanted.status, knowledge_base_id=wanted.knowledge_base_id, metadata=wanted.metadata
     )
     return page_of(DocumentRead, found)
 
