@@ -37,9 +37,9 @@ class InsulaServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(app: FastAPI, settings: Settings, when_up: WhenUp) -> bool:
-    """Serve until stopped; whether it came up at all."""
-    config = uvicorn.Config(
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn is set, wherever it runs."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -50,11 +50,14 @@ def serve(app: FastAPI, settings: Settings, when_up: WhenUp) -> bool:
         log_config=None,
         access_log=False,
         server_header=False,
-        date_header=True,
         proxy_headers=False,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=int(settings.drain_seconds) + 5,
     )
-    server = InsulaServer(config, app, when_up)
+
+
+def serve(app: FastAPI, settings: Settings, when_up: WhenUp) -> bool:
+    """Serve until stopped; whether it came up at all."""
+    server = InsulaServer(server_config(app, settings), app, when_up)
     server.run()
     return server.started

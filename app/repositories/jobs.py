@@ -55,7 +55,7 @@ class JobQueue:
             and_(Job.state == JobState.RUNNING, Job.lease_until < now),
         )
         counts = await self.session.execute(select(Job.tenant_id, func.count()).where(is_held).group_by(Job.tenant_id))
-        held: dict[str, int] = dict(counts.tuples().all())
+        held: dict[str, int] = dict(counts.all())
         turn = func.row_number().over(partition_by=Job.tenant_id, order_by=(Job.next_attempt_at, Job.id)).label("turn")
         candidates = select(Job.id, Job.tenant_id, turn).where(is_due).subquery()
         statement = (
@@ -116,4 +116,4 @@ class JobQueue:
         rows = await self.session.execute(
             statement.where(Job.state.in_((JobState.QUEUED, JobState.SENT, JobState.RUNNING)))
         )
-        return dict(rows.tuples().all())
+        return dict(rows.all())

@@ -1,0 +1,33 @@
+"""Fixtures that every test may ask for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.service import Service, TenantClient, running_service, test_settings
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One quick service for all tests of a process: hashed embeddings, the extractive model, everything else real."""
+    with running_service(test_settings(tmp_path_factory.mktemp("service"))) as running:
+        yield running
+
+
+@pytest.fixture
+def tenant(service: Service) -> TenantClient:
+    """A new tenant of the shared service."""
+    return service.make_tenant()
+
+
+@pytest.fixture
+def other(service: Service) -> TenantClient:
+    """Another tenant, whom the first one's things are no business of."""
+    return service.make_tenant()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """An empty data directory."""
+    return tmp_path / "data"
