@@ -1,6 +1,6 @@
 """Who may call what: each alias carries the caller's context and the right that an endpoint needs."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -16,14 +16,14 @@ def current_principal(request: Request) -> Principal:
     return principal
 
 
-def current_context(request: Request) -> TenantContext:
+async def current_context(request: Request) -> TenantContext:
     """The caller's context in its tenant; raises Forbidden for a platform admin."""
     return current_principal(request).context(request.state.request_id)
 
 
-def _requires(scope: Scope) -> Callable[[Request], TenantContext]:
-    def check(request: Request) -> TenantContext:
-        context = current_context(request)
+def _requires(scope: Scope) -> Callable[[Request], Awaitable[TenantContext]]:
+    async def check(request: Request) -> TenantContext:
+        context = await current_context(request)
         if not context.has_scope(scope):
             raise Forbidden(
                 f"This needs the scope `{scope}`, which the credential does not have. Use a key with that scope.",
@@ -34,7 +34,7 @@ def _requires(scope: Scope) -> Callable[[Request], TenantContext]:
     return check
 
 
-def _platform_admin(request: Request) -> Principal:
+async def _platform_admin(request: Request) -> Principal:
     principal = current_principal(request)
     if principal.role is not Role.PLATFORM_ADMIN:
         raise Forbidden("Only the platform's operator may do this. Use the platform admin key.")

@@ -1,4 +1,7 @@
-"""The whole wiring on one page: what an endpoint may ask for, and where it comes from."""
+"""The whole wiring on one page: what an endpoint may ask for, and where it comes from.
+
+Every dependency is ``async``: FastAPI sends the others to a thread, which costs more than they do.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
@@ -25,13 +28,13 @@ from app.services.tenants import OwnTenantService
 from app.services.usage import UsageService
 
 
-def get_application(request: Request) -> Application:
+async def get_application(request: Request) -> Application:
     """The services of this process."""
     application: Application = request.app.state.application
     return application
 
 
-def get_tenant(request: Request) -> TenantSnapshot:
+async def get_tenant(request: Request) -> TenantSnapshot:
     """The caller's tenant, as the middleware put it in place."""
     tenant: TenantSnapshot = request.state.tenant
     return tenant
@@ -65,7 +68,7 @@ ReadSessionDep = Annotated[ReadSession, Depends(get_read_session, scope="functio
 WriteSessionDep = Annotated[WriteSession, Depends(get_write_session, scope="function")]
 
 
-def get_page(
+async def get_page(
     limit: Annotated[int, Query(ge=1, le=100, description="Most items of the page.")] = 20,
     order: Annotated[Literal["asc", "desc"], Query(description="By time of creation.")] = "desc",
     after: Annotated[str | None, Query(description="Only items past this id, in the order asked for.")] = None,
@@ -81,7 +84,7 @@ def get_page(
 PageDep = Annotated[PageRequest, Depends(get_page)]
 
 
-def get_document_filter(
+async def get_document_filter(
     status: Annotated[Literal["processing", "ready", "failed"] | None, Query(description="Only these.")] = None,
     knowledge_base_id: Annotated[str | None, Query(description="Only those of this knowledge base.")] = None,
     metadata: Annotated[str | None, Query(description="A JSON object; all its keys must match.")] = None,
@@ -97,11 +100,11 @@ def get_document_filter(
 DocumentFilterDep = Annotated[DocumentFilter, Depends(get_document_filter)]
 
 
-def _api_keys(application: ApplicationDep, context: ContextDep, session: WriteSessionDep) -> ApiKeysService:
+async def _api_keys(application: ApplicationDep, context: ContextDep, session: WriteSessionDep) -> ApiKeysService:
     return ApiKeysService(session, context, application.resources.secrets.api_key_pepper)
 
 
-def _api_keys_reader(application: ApplicationDep, context: ContextDep, session: ReadSessionDep) -> ApiKeysService:
+async def _api_keys_reader(application: ApplicationDep, context: ContextDep, session: ReadSessionDep) -> ApiKeysService:
     return ApiKeysService(session, context, application.resources.secrets.api_key_pepper)
 
 
@@ -109,11 +112,11 @@ ApiKeysServiceDep = Annotated[ApiKeysService, Depends(_api_keys)]
 ApiKeysReading = Annotated[ApiKeysService, Depends(_api_keys_reader)]
 
 
-def _agents(context: ContextDep, session: WriteSessionDep) -> AgentsService:
+async def _agents(context: ContextDep, session: WriteSessionDep) -> AgentsService:
     return AgentsService(session, context)
 
 
-def _agents_reader(context: ContextDep, session: ReadSessionDep) -> AgentsService:
+async def _agents_reader(context: ContextDep, session: ReadSessionDep) -> AgentsService:
     return AgentsService(session, context)
 
 
@@ -121,11 +124,11 @@ AgentsServiceDep = Annotated[AgentsService, Depends(_agents)]
 AgentsReading = Annotated[AgentsService, Depends(_agents_reader)]
 
 
-def _conversations(context: ContextDep, session: WriteSessionDep) -> ConversationsService:
+async def _conversations(context: ContextDep, session: WriteSessionDep) -> ConversationsService:
     return ConversationsService(session, context)
 
 
-def _conversations_reader(context: ContextDep, session: ReadSessionDep) -> ConversationsService:
+async def _conversations_reader(context: ContextDep, session: ReadSessionDep) -> ConversationsService:
     return ConversationsService(session, context)
 
 
@@ -133,11 +136,11 @@ ConversationsServiceDep = Annotated[ConversationsService, Depends(_conversations
 ConversationsReading = Annotated[ConversationsService, Depends(_conversations_reader)]
 
 
-def _documents(context: ContextDep, session: WriteSessionDep) -> DocumentsService:
+async def _documents(context: ContextDep, session: WriteSessionDep) -> DocumentsService:
     return DocumentsService(session, context)
 
 
-def _documents_reader(context: ContextDep, session: ReadSessionDep) -> DocumentsService:
+async def _documents_reader(context: ContextDep, session: ReadSessionDep) -> DocumentsService:
     return DocumentsService(session, context)
 
 
@@ -145,11 +148,11 @@ DocumentsServiceDep = Annotated[DocumentsService, Depends(_documents)]
 DocumentsReading = Annotated[DocumentsService, Depends(_documents_reader)]
 
 
-def _knowledge(context: ContextDep, session: WriteSessionDep) -> KnowledgeService:
+async def _knowledge(context: ContextDep, session: WriteSessionDep) -> KnowledgeService:
     return KnowledgeService(session, context)
 
 
-def _knowledge_reader(context: ContextDep, session: ReadSessionDep) -> KnowledgeService:
+async def _knowledge_reader(context: ContextDep, session: ReadSessionDep) -> KnowledgeService:
     return KnowledgeService(session, context)
 
 
@@ -157,11 +160,11 @@ KnowledgeServiceDep = Annotated[KnowledgeService, Depends(_knowledge)]
 KnowledgeReading = Annotated[KnowledgeService, Depends(_knowledge_reader)]
 
 
-def _own_tenant(context: ContextDep, session: WriteSessionDep) -> OwnTenantService:
+async def _own_tenant(context: ContextDep, session: WriteSessionDep) -> OwnTenantService:
     return OwnTenantService(session, context)
 
 
-def _own_tenant_reader(context: ContextDep, session: ReadSessionDep) -> OwnTenantService:
+async def _own_tenant_reader(context: ContextDep, session: ReadSessionDep) -> OwnTenantService:
     return OwnTenantService(session, context)
 
 
@@ -169,11 +172,11 @@ OwnTenantServiceDep = Annotated[OwnTenantService, Depends(_own_tenant)]
 OwnTenantReading = Annotated[OwnTenantService, Depends(_own_tenant_reader)]
 
 
-def _runs_reader(context: ContextDep, session: ReadSessionDep) -> RunsService:
+async def _runs_reader(context: ContextDep, session: ReadSessionDep) -> RunsService:
     return RunsService(session, context)
 
 
-def _usage_reader(context: ContextDep, session: ReadSessionDep) -> UsageService:
+async def _usage_reader(context: ContextDep, session: ReadSessionDep) -> UsageService:
     return UsageService(session, context)
 
 
