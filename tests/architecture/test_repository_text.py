@@ -53,3 +53,10 @@ def test_each_pattern_finds_something(pattern: str, sample: str) -> None:
 
 def test_the_lock_that_names_hosts_is_not_tracked() -> None:
     assert [path.name for path in _tracked() if path.name == "uv.lock"] == []
+
+
+def test_what_the_product_reads_is_not_ignored() -> None:
+    command = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "app", "examples", "migrations"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lost = [name for name in done.stdout.splitlines() if "__pycache__" not in name and not name.endswith(".pyc")]
+    assert lost == [], "a clone would not have these; narrow the pattern in .gitignore"
