@@ -40,12 +40,14 @@ class TenantRepository(Generic[M]):
         return select(self.model).where(self._columns.tenant_id == self.tenant_id)
 
     def scoped_update(self, *conditions: ColumnElement[bool]) -> Update:
-        """An update of the tenant's rows that meet the conditions."""
-        return update(self.model).where(self._columns.tenant_id == self.tenant_id, *conditions)
+        """An update of the tenant's rows that meet the conditions; rows that the session has loaded keep their values."""
+        statement = update(self.model).where(self._columns.tenant_id == self.tenant_id, *conditions)
+        return statement.execution_options(synchronize_session=False)
 
     def scoped_delete(self, *conditions: ColumnElement[bool]) -> Delete:
         """A delete of the tenant's rows that meet the conditions."""
-        return delete(self.model).where(self._columns.tenant_id == self.tenant_id, *conditions)
+        statement = delete(self.model).where(self._columns.tenant_id == self.tenant_id, *conditions)
+        return statement.execution_options(synchronize_session=False)
 
     async def find(self, identifier: str) -> M | None:
         """The row with this id, or None."""

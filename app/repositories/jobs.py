@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from app.models.job import Job, JobState
 from app.repositories.base import TenantRepository, rows_changed
 
+#: Rows that the session has loaded keep their values: nobody reads them again in these transactions.
+_UNSYNCED = {"synchronize_session": False}
+
 
 class JobsRepository(TenantRepository[Job]):
     """The jobs of one tenant."""
@@ -101,13 +104,21 @@ class JobQueue:
         statement = update(Job).where(
             Job.id == job_id, Job.fencing_token == fencing_token, Job.state == JobState.RUNNING
         )
-        return rows_changed(await self.session.execute(statement.values(lease_until=lease_until))) == 1
+        return (
+            rows_changed(
+                await self.session.execute(statement.values(lease_until=lease_until), execution_options=_UNSYNCED)
+            )
+            == 1
+        )
 
     async def release_all(self, now: datetime) -> int:
         """Take back every job that was sent or running: right only when no other process can hold one."""
         statement = update(Job).where(Job.state.in_((JobState.SENT, JobState.RUNNING)))
         return rows_changed(
-            await self.session.execute(statement.values(state=JobState.QUEUED, lease_until=None, next_attempt_at=now))
+            await self.session.execute(
+                statement.values(state=JobState.QUEUED, lease_until=None, next_attempt_at=now),
+                execution_options=_UNSYNCED,
+            )
         )
 
     async def count_by_state(self) -> dict[str, int]:

@@ -32,7 +32,9 @@ class RunLeases:
     async def extend(self, run_ids: Sequence[str], until: datetime) -> None:
         """Keep runs alive."""
         statement = update(Run).where(Run.id.in_(run_ids), Run.status == RunStatus.IN_PROGRESS)
-        await self.session.execute(statement.values(lease_until=until))
+        await self.session.execute(
+            statement.values(lease_until=until), execution_options={"synchronize_session": False}
+        )
 
     async def expired(self, now: datetime, limit: int = 100) -> Sequence[Run]:
         """Runs in progress that nobody keeps alive."""

@@ -1,14 +1,12 @@
 """Agents: kept by a tenant, looked up by a chat."""
 
 import re
-import time
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from cachetools import TTLCache
-
+from app.core.cache import MomentaryCache
 from app.core.database import Database, ReadSession, WriteSession
 from app.core.errors import Conflict
 from app.core.ids import new_id
@@ -125,19 +123,15 @@ class AgentDirectory:
 
     def __init__(self, database: Database, *, cache_seconds: float) -> None:
         self._database = database
-        self._agents: TTLCache[tuple[str, str], AgentSnapshot] = TTLCache(
-            _REMEMBERED, cache_seconds, timer=time.monotonic
-        )
+        self._agents: MomentaryCache[tuple[str, str], AgentSnapshot] = MomentaryCache(_REMEMBERED, cache_seconds)
 
     async def get(self, context: TenantContext, agent_id: str) -> AgentSnapshot:
         """The agent; raises NotFound."""
-        key = (context.tenant_id, agent_id)
-        agent = self._agents.get(key)
-        if agent is None:
-            async with self._database.read(context.tenant_id) as session:
-                agent = _snapshot(await AgentsRepository(session, context).get(agent_id))
-            self._agents[key] = agent
-        return agent
+        return await self._agents.get((context.tenant_id, agent_id), lambda: self._load(context, agent_id))
+
+    async def _load(self, context: TenantContext, agent_id: str) -> AgentSnapshot:
+        async with self._database.read(context.tenant_id) as session:
+            return _snapshot(await AgentsRepository(session, context).get(agent_id))
 
     def forget(self) -> None:
         """Look everything up again: an agent has changed."""

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cachetools import TTLCache
-
+from app.core.cache import MomentaryCache
 from app.core.clock import utc_now
 from app.core.database import SYSTEM, Database
 from app.core.errors import Forbidden, Unauthenticated
@@ -89,8 +88,8 @@ class Authenticator:
         self._database = database
         self._secrets = secrets
         self._tokens = tokens
-        self._principals: TTLCache[bytes, Principal] = TTLCache(_REMEMBERED, cache_seconds, timer=timer)
-        self._slugs: TTLCache[str, str | None] = TTLCache(_REMEMBERED, cache_seconds, timer=timer)
+        self._principals: MomentaryCache[bytes, Principal] = MomentaryCache(_REMEMBERED, cache_seconds, timer=timer)
+        self._slugs: MomentaryCache[str, str | None] = MomentaryCache(_REMEMBERED, cache_seconds, timer=timer)
 
     async def authenticate(self, credential: str, slug: str | None) -> Principal:
         """The principal of a credential, at the host of a tenant or (None) at the house's own.
@@ -98,9 +97,7 @@ class Authenticator:
         Raises Unauthenticated for a bad credential or tenant, Forbidden where host and credential disagree.
         """
         fingerprint = credential_fingerprint(credential)
-        principal = self._principals.get(fingerprint)
-        if principal is None:
-            principal = self._principals[fingerprint] = await self._verify(credential)
+        principal = await self._principals.get(fingerprint, lambda: self._verify(credential))
         if slug is not None:
             await self._agree(principal, slug)
         return principal
@@ -111,9 +108,7 @@ class Authenticator:
         self._slugs.clear()
 
     async def _agree(self, principal: Principal, slug: str) -> None:
-        if slug not in self._slugs:
-            self._slugs[slug] = await self._active_tenant_at(slug)
-        tenant_id = self._slugs[slug]
+        tenant_id = await self._slugs.get(slug, lambda: self._active_tenant_at(slug))
         if tenant_id is None:
             raise invalid_tenant()
         if principal.tenant is None or principal.tenant.id != tenant_id:
