@@ -115,7 +115,7 @@ async def _follow(session: aiohttp.ClientSession, document: dict[str, Any], out:
             _show(f"  {document['name']:26} {state}", out)
             shown = state
         if document["status"] == "ready":
-            print(file=out, flush=True)
+            print(end="\n" if out.isatty() else "", file=out, flush=True)
             return
         if document["status"] == "failed" or time.monotonic() > deadline:
             reason = (document["last_error"] or {}).get("message", "it takes too long; is the worker running?")
