@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, Response
 
 from app.api.access import ChatCaller
-from app.api.answers import answer_of, stream_run
+from app.api.answers import answer_of, stream_answer
 from app.api.deps import ApplicationDep, TenantDep
 from app.api.errors import Responses, errors
 from app.api.sse import EventStreamResponse
@@ -21,7 +21,7 @@ _STREAM: Responses = {
         "content": {
             "text/event-stream": {
                 "schema": {"type": "string"},
-                "example": 'id: 2\ndata: {"text":"Two years"}\n\nid: 3\ndata: {"text":" [1]."}\n\nid: 5\ndata: [DONE]\n\n',
+                "example": 'id: 2\ndata: {"text": "Two years"}\n\nid: 3\ndata: {"text": " [1]."}\n\nid: 5\ndata: [DONE]\n\n',
             }
         },
     }
@@ -42,6 +42,7 @@ Question = Annotated[ChatStreamRequest, Body(openapi_examples=_EXAMPLES)]
 
 @router.post(
     "/stream",
+    status_code=200,
     summary="Ask, and stream the answer",
     response_class=EventStreamResponse,
     responses=_STREAM | errors(400, 404, 502, 503),
@@ -51,14 +52,12 @@ async def stream_chat(
 ) -> EventStreamResponse:
     """The run goes on when you hang up: read it again at `/runs/{X-Run-Id}/stream`."""
     run = await app.chat.start(caller, tenant, question)
-    headers = {"X-Run-Id": run.record.run_id, "X-Conversation-Id": run.record.conversation_id}
-    return await stream_run(
-        request,
-        run.live.log.reader(),
-        run_id=run.record.run_id,
-        stream_format=question.stream_format,
-        headers=headers,
-    )
+    headers = {
+        "X-Run-Id": run.record.run_id,
+        "X-Conversation-Id": run.record.conversation_id,
+        "Content-Location": f"/api/v1/runs/{run.record.run_id}/stream?stream_format={question.stream_format}",
+    }
+    return stream_answer(request, run, stream_format=question.stream_format, headers=headers)
 
 
 @router.post("", summary="Ask, and get the whole answer", responses=_ACCEPTED | errors(404, 502, 503))

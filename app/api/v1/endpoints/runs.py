@@ -1,16 +1,19 @@
 """Runs: one answer each, read live or again, and cancelled."""
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 
 from app.api.access import ChatCaller
-from app.api.answers import StreamFormat, stream_run
+from app.api.answers import StreamFormat, replay_run
 from app.api.deps import ApplicationDep, PageDep, RunsReading
 from app.api.errors import errors
 from app.api.sse import EventStreamResponse
 from app.schemas.base import PageOf, page_of
 from app.schemas.run import RunRead
+
+_EVENT_NUMBER = re.compile(r"[0-9]{1,18}")
 
 router = APIRouter(prefix="/runs", tags=["runs"])
 
@@ -28,7 +31,11 @@ async def get_run(_: ChatCaller, runs: RunsReading, run_id: str) -> RunRead:
 
 
 @router.get(
-    "/{run_id}/stream", summary="Read a run's stream", response_class=EventStreamResponse, responses=errors(404)
+    "/{run_id}/stream",
+    status_code=200,
+    summary="Read a run's stream",
+    response_class=EventStreamResponse,
+    responses=errors(404),
 )
 async def read_run_stream(
     caller: ChatCaller,
@@ -42,7 +49,7 @@ async def read_run_stream(
     """From any event number on, live or finished, as often as you like: reading does not ask the model again."""
     after = starting_after if starting_after is not None else _number(last_event_id)
     reader = await app.follower.open(caller, run_id, after)
-    return await stream_run(request, reader, run_id=run_id, stream_format=stream_format)
+    return replay_run(request, reader, run_id=run_id, stream_format=stream_format)
 
 
 @router.post("/{run_id}/cancel", summary="Cancel a run", responses=errors(404, 409))
@@ -52,4 +59,5 @@ async def cancel_run(caller: ChatCaller, app: ApplicationDep, run_id: str) -> Ru
 
 
 def _number(last_event_id: str | None) -> int:
-    return int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
+    """A number as we give them; whatever else a client sends there means that it has nothing yet."""
+    return int(last_event_id) if last_event_id and _EVENT_NUMBER.fullmatch(last_event_id) else 0
