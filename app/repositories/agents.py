@@ -1,5 +1,6 @@
 """Queries on agents."""
 
+from sqlalchemy import Select
 from sqlalchemy.orm import selectinload
 
 from app.models.agent import Agent
@@ -12,11 +13,14 @@ class AgentsRepository(TenantRepository[Agent]):
     model = Agent
     noun = "agent"
 
+    def scoped(self) -> Select[Agent]:
+        """The agents of the tenant, with their knowledge bases."""
+        return super().scoped().options(selectinload(Agent.knowledge_bases))
+
     async def find(self, identifier: str) -> Agent | None:
         """The agent with this id or slug, or None."""
         column = Agent.id if identifier.startswith("agt_") else Agent.slug
-        statement = self.scoped().options(selectinload(Agent.knowledge_bases)).where(column == identifier)
-        return await self.session.scalar(statement)
+        return await self.session.scalar(self.scoped().where(column == identifier))
 
     async def get(self, identifier: str) -> Agent:
         """The agent with this id or slug; raises NotFound."""
