@@ -5,11 +5,22 @@ from collections.abc import Awaitable, Callable
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.api.sse import ABORT
 from app.core.config import Settings
 
 #: Called with the base URL and the application once requests are served.
 WhenUp = Callable[[str, FastAPI], Awaitable[None]]
+
+
+class AbortableProtocol(HttpToolsProtocol):
+    """HTTP/1.1 whose connections the application can cut: a close would wait for a peer that never reads."""
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 
 
 class InsulaServer(uvicorn.Server):
@@ -44,7 +55,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=AbortableProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

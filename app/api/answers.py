@@ -10,35 +10,30 @@ from app.adapters.eventlog.base import LogReader
 from app.adapters.llm.base import TextDelta
 from app.api.encoders.events import EventsEncoder
 from app.api.encoders.simple import SimpleEncoder
+from app.api.failures import error_of
 from app.api.sse import Encoder, EventStream, EventStreamResponse
-from app.core.errors import AppError, Overloaded, UpstreamFailed
 from app.schemas.chat import ChatResponse, CitationRead, UsageRead
 from app.services.chat import StartedRun
 from app.services.generation.events import CitationAdded, RunCancelled, RunEvent, RunFailed, UsageReported
 
-_OVERLOADED = 503
-
 StreamFormat = Annotated[Literal["simple", "events"], Query(description="How the events look.")]
 
 
-async def stream_run(
-    request: Request,
-    reader: LogReader[RunEvent],
-    *,
-    run_id: str,
-    stream_format: Literal["simple", "events"],
-    headers: Mapping[str, str] | None = None,
+def stream_answer(
+    request: Request, run: StartedRun, *, stream_format: Literal["simple", "events"], headers: Mapping[str, str]
 ) -> EventStreamResponse:
-    """A response that follows a run's log. A run that fails before the first byte raises, as an ordinary refusal."""
-    encode = _RaisingEncoder(_encoder(request, run_id, stream_format))
-    stream = EventStream(reader, encode, request.app.state.pacemaker)
-    request.app.state.pacemaker.watch(stream)
-    try:
-        first = await stream.next_bytes()
-    finally:
-        request.app.state.pacemaker.forget(stream)
-    encode.has_begun = True
-    return EventStreamResponse(stream, first=first, headers={"X-Run-Id": run_id, **(headers or {})})
+    """A new run's answer as it comes. A run that fails before the first byte is an ordinary refusal instead."""
+    encode = _RaisingEncoder(_encoder(request, run.record.run_id, stream_format))
+    stream = EventStream(run.live.log.reader(), encode, request.app.state.pacemaker)
+    return EventStreamResponse(stream, headers=headers, is_status_open=True)
+
+
+def replay_run(
+    request: Request, reader: LogReader[RunEvent], *, run_id: str, stream_format: Literal["simple", "events"]
+) -> EventStreamResponse:
+    """A run read again: that it failed is what there is to read, not a failure to read it."""
+    encode = _encoder(request, run_id, stream_format)
+    return EventStreamResponse(EventStream(reader, encode, request.app.state.pacemaker), headers={"X-Run-Id": run_id})
 
 
 def _encoder(request: Request, run_id: str, stream_format: Literal["simple", "events"]) -> Encoder[RunEvent]:
@@ -50,23 +45,25 @@ class _RaisingEncoder:
 
     def __init__(self, inner: Encoder[RunEvent]) -> None:
         self._inner = inner
-        self.has_begun = False
+        self._has_begun = False
 
     def __call__(self, events: Sequence[RunEvent], first: int) -> bytes:
-        if self.has_begun:
+        if self._has_begun:
             return self._inner(events, first)
-        last = events[-1] if events else None
+        last = events[-1]
         if isinstance(last, RunFailed) and not self._inner(events[:-1], first):
             raise error_of(last)
         encoded = self._inner(events, first)
-        self.has_begun = bool(encoded)
+        self._has_begun = bool(encoded)
         return encoded
 
 
-def error_of(failed: RunFailed) -> AppError:
-    """The refusal that a failed run amounts to."""
-    kind = Overloaded if failed.status == _OVERLOADED else UpstreamFailed
-    return kind(failed.message, code=failed.code, retry_after=failed.retry_after)
+async def require_recorded(run: StartedRun) -> None:
+    """Wait until a run in the background can be found again; raises what hinders it."""
+    is_recorded = await run.live.wait_until_recorded()
+    ended = run.live.log.events[-1]
+    if not is_recorded and isinstance(ended, RunFailed):
+        raise error_of(ended)
 
 
 def answer_of(run: StartedRun) -> ChatResponse:

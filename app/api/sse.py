@@ -19,7 +19,8 @@ HEADERS = {
     "X-Accel-Buffering": "no",
 }
 PING = b": ping\n\n"
-_STALLED_SECONDS = 60.0
+#: Name of the ASGI extension whose ``abort`` cuts the connection at once; ``app.server`` offers it.
+ABORT = "insula.abort"
 
 
 class Encoder(Protocol[E_contra]):
@@ -33,14 +34,15 @@ class Encoder(Protocol[E_contra]):
 class Pacemaker:
     """One timer for all streams of a process: nudges readers that have waited long, cuts writers that are stuck."""
 
-    def __init__(self, *, ping_seconds: float) -> None:
+    def __init__(self, *, ping_seconds: float, stall_seconds: float = 60.0) -> None:
         self.ping_seconds = ping_seconds
+        self.stall_seconds = stall_seconds
         self._streams: set[EventStream[Any]] = set()
 
     async def run(self) -> None:
         """Tick until cancelled."""
         while True:
-            await asyncio.sleep(min(1.0, self.ping_seconds / 2))
+            await asyncio.sleep(min(1.0, self.ping_seconds / 2, self.stall_seconds / 2))
             now = time.monotonic()
             for stream in list(self._streams):
                 stream.tick(now)
@@ -61,7 +63,7 @@ class EventStream(Generic[E]):
         self._reader = reader
         self._encode = encode
         self._pacemaker = pacemaker
-        self._task: asyncio.Task[object] | None = None
+        self._abort: Callable[[], object] | None = None
         self._since = time.monotonic()
         self._is_writing = False
         self.is_gone = False
@@ -76,14 +78,17 @@ class EventStream(Generic[E]):
             if not batch:
                 return PING
             if encoded := self._encode(batch, position + 1):
-                return encoded
+                return encoded if encoded.isascii() else _on_one_line(encoded)
 
     def tick(self, now: float) -> None:
         """Called every second or so by the pacemaker."""
         waited = now - self._since
-        if self._is_writing and waited > _STALLED_SECONDS and self._task is not None:
-            self._task.cancel()
-        elif not self._is_writing and waited >= self._pacemaker.ping_seconds:
+        if self._is_writing:
+            if waited > self._pacemaker.stall_seconds and self._abort is not None:
+                self._pacemaker.forget(self)
+                self.leave()
+                self._abort()
+        elif waited >= self._pacemaker.ping_seconds:
             self._reader.nudge()
 
     def leave(self) -> None:
@@ -91,12 +96,12 @@ class EventStream(Generic[E]):
         self.is_gone = True
         self._reader.nudge()
 
-    async def pump(self, first: bytes | None, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """Write everything until the end, or until the client is gone or does not read for a minute."""
-        self._task = asyncio.current_task()
+    async def pump(self, write: Callable[[bytes], Awaitable[None]], abort: Callable[[], object]) -> None:
+        """Write everything until the end, or until the client is gone; one that does not read for long is cut off."""
+        self._abort = abort
         self._pacemaker.watch(self)
         try:
-            data = first if first is not None else await self.next_bytes()
+            data = await self.next_bytes()
             while data is not None and not self.is_gone:
                 self._is_writing, self._since = True, time.monotonic()
                 await write(data)
@@ -106,21 +111,36 @@ class EventStream(Generic[E]):
             self._pacemaker.forget(self)
 
 
-class EventStreamResponse(Response):
-    """Sends a stream; ``first`` are bytes that were read already to find out whether there is anything to say."""
+def _on_one_line(data: bytes) -> bytes:
+    """JSON without the characters that Python's ``splitlines``, and so many a client, takes for the end of a line."""
+    data = data.replace("\u2028".encode(), b"\\u2028").replace("\u2029".encode(), b"\\u2029")
+    return data.replace("\x85".encode(), b"\\u0085")
 
-    def __init__(self, stream: EventStream[Any], *, first: bytes | None = None, headers: Mapping[str, str]) -> None:
+
+class EventStreamResponse(Response):
+    """Sends a stream. ``is_status_open`` waits for something to say, since until then it may become an error."""
+
+    def __init__(self, stream: EventStream[Any], *, headers: Mapping[str, str], is_status_open: bool = False) -> None:
         super().__init__(headers={**headers, **HEADERS})
         del self.headers["content-length"]
         self._stream = stream
-        self._first = first
+        self._is_status_open = is_status_open
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        """Send until the log ends or the client goes."""
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the log ends or the client goes; raises what a failure before the first byte amounts to."""
+        begin = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        if not self._is_status_open:
+            await send(begin)
         listener = asyncio.create_task(self._listen(receive))
+
+        async def write(data: bytes) -> None:
+            if self._is_status_open:
+                self._is_status_open = False
+                await send(begin)
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+
         try:
-            await self._stream.pump(self._first, lambda data: _write(send, data))
+            await self._stream.pump(write, _abort_of(scope))
             if not self._stream.is_gone:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
@@ -132,5 +152,9 @@ class EventStreamResponse(Response):
         self._stream.leave()
 
 
-async def _write(send: Send, data: bytes) -> None:
-    await send({"type": "http.response.body", "body": data, "more_body": True})
+def _abort_of(scope: Scope) -> Callable[[], object]:
+    """What cuts the connection; where the server has no way to, the task that writes is stopped instead."""
+    task = asyncio.current_task()
+    assert task is not None
+    abort: Callable[[], object] = scope.get("extensions", {}).get(ABORT, {}).get("abort", task.cancel)
+    return abort

@@ -34,7 +34,8 @@ class ChatRequest(InputSchema):
     message: Content | None = Field(None, examples=["How long is the warranty?"])
     messages: Annotated[list[ChatMessageIn], Field(min_length=1, max_length=500)] | None = None
     agent_id: str | None = Field(
-        None, description="Id or slug. Unset: the tenant's own prompt, default model and all documents."
+        None,
+        description="Id or slug. Unset: the conversation's agent, else the tenant's own prompt, model and documents.",
     )
     conversation_id: str | None = Field(None, description="Goes on with a conversation; unset starts one.")
     knowledge_base_ids: list[str] | None = Field(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from app.adapters.llm.base import ChatMessage
 from app.adapters.llm.catalog import ModelCatalog
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.errors import InvalidRequest
+from app.core.errors import InvalidRequest, NotFound
 from app.core.ids import new_id
 from app.core.tenancy import TenantContext
 from app.repositories.conversations import ConversationsRepository, MessagesRepository
@@ -21,6 +22,7 @@ from app.services.generation.events import RunCreated
 from app.services.generation.loop import Retrieve, RunSpec
 from app.services.generation.supervisor import LiveRun, RunSupervisor
 from app.services.knowledge import require_bases
+from app.services.retrieval.follow_up import merged, queries_of
 from app.services.retrieval.passages import FoundPassage
 from app.services.retrieval.search import Retriever, SearchQuery
 from app.services.run_recorder import RunRecord, RunRecorder
@@ -63,17 +65,18 @@ class ChatService:
 
         Raises NotFound for a foreign agent, conversation or knowledge base, Unprocessable for an unknown model.
         """
-        agent = await self._agents.get(context, request.agent_id) if request.agent_id is not None else None
         await require_bases(self._database, context, request.knowledge_base_ids or ())
-        history = await self._history(context, request.conversation_id)
-        spec, model_name = self._spec(context, tenant, agent, request, history)
+        agent_of_conversation, history = await self._conversation(context, request.conversation_id)
+        agent = await self._agent(context, request.agent_id, agent_of_conversation)
+        asked, instructions = _asked(request)
+        spec, model_name = self._spec(context, tenant, agent, request, [*history, *asked], instructions)
         record = RunRecord(
             context=context,
             run_id=new_id("run"),
             conversation_id=request.conversation_id or new_id("conv"),
             is_new_conversation=request.conversation_id is None,
             agent_id=agent.id if agent else None,
-            question=spec.messages[-1].content,
+            question=asked[-1].content,
             question_id=new_id("msg"),
             answer_id=new_id("msg"),
             model=model_name,
@@ -89,13 +92,26 @@ class ChatService:
         self._supervisor.start(live, lambda running: recorder.conduct(running, spec))
         return StartedRun(live, record)
 
-    async def _history(self, context: TenantContext, conversation_id: str | None) -> list[ChatMessage]:
+    async def _agent(
+        self, context: TenantContext, named: str | None, of_conversation: str | None
+    ) -> AgentSnapshot | None:
+        """The agent that the request names, else the one that the conversation is with, if there still is one."""
+        if named is not None:
+            return await self._agents.get(context, named)
+        with suppress(NotFound):
+            return await self._agents.get(context, of_conversation) if of_conversation else None
+        return None
+
+    async def _conversation(
+        self, context: TenantContext, conversation_id: str | None
+    ) -> tuple[str | None, list[ChatMessage]]:
+        """The agent and the latest messages of a conversation; raises NotFound."""
         if conversation_id is None:
-            return []
+            return None, []
         async with self._database.read(context.tenant_id) as session:
-            await ConversationsRepository(session, context).get(conversation_id)
+            conversation = await ConversationsRepository(session, context).get(conversation_id)
             messages = await MessagesRepository(session, context).last(conversation_id, _HISTORY_MESSAGES)
-        return [
+        return conversation.agent_id, [
             ChatMessage(role="assistant" if message.role == "assistant" else "user", content=message.content)
             for message in messages
             if message.content
@@ -107,32 +123,39 @@ class ChatService:
         tenant: TenantSnapshot,
         agent: AgentSnapshot | None,
         request: ChatRequest,
-        history: Sequence[ChatMessage],
+        turns: Sequence[ChatMessage],
+        extra_instructions: Sequence[str],
     ) -> tuple[RunSpec, str]:
         full_name = (agent.model if agent else None) or tenant.default_model or self._default_model
         fallbacks = agent.fallback_models if agent else ()
-        asked, extra_instructions = _asked(request)
         instructions = (agent.system_prompt if agent else None) or tenant.system_prompt
         spec = RunSpec(
             model=self._models.with_fallbacks(full_name, fallbacks),
             model_name=full_name,
-            messages=_alternating([*history, *asked]),
+            messages=_alternating(turns),
             instructions="\n\n".join(filter(None, [instructions, *extra_instructions])) or None,
             temperature=agent.temperature if agent else None,
             max_tokens=agent.max_tokens if agent else 4096,
-            retrieve=self._retrieve(context, agent, request),
+            retrieve=self._retrieve(context, agent, request, queries_of(turns)),
         )
         return spec, full_name
 
-    def _retrieve(self, context: TenantContext, agent: AgentSnapshot | None, request: ChatRequest) -> Retrieve | None:
+    def _retrieve(
+        self, context: TenantContext, agent: AgentSnapshot | None, request: ChatRequest, texts: Sequence[str]
+    ) -> Retrieve | None:
         settings = agent.retrieval if agent else RetrievalSettings()
         if settings.mode == "off":
             return None
         bases = _allowed_bases(agent, request.knowledge_base_ids)
 
-        async def retrieve(question: str) -> list[FoundPassage]:
-            query = SearchQuery(text=question, top_k=settings.top_k, mode=settings.search, knowledge_base_ids=bases)
-            return await self._retriever.search(context, query)
+        queries = [
+            SearchQuery(text=text, top_k=settings.top_k, mode=settings.search, knowledge_base_ids=bases)
+            for text in texts
+        ]
+
+        async def retrieve() -> list[FoundPassage]:
+            found = await asyncio.gather(*(self._retriever.search(context, query) for query in queries))
+            return merged(found, settings.top_k)
 
         return retrieve
 

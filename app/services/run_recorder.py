@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -67,13 +67,13 @@ class RunRecorder:
 
     async def conduct(self, live: LiveRun, spec: RunSpec) -> None:
         """Answer, and end the log with exactly one event that says how it ended."""
-        opening = asyncio.create_task(self._open())
+        opening = asyncio.create_task(self._open(live))
         ended = await self._listen(live, spec)
         ending = asyncio.create_task(self._end(live, opening, ended))
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await ending
+        while not ending.done():
+            with suppress(asyncio.CancelledError):  # whoever stops the run stops the model, not the saving
+                await asyncio.wait([ending])
+        ending.result()
 
     async def _listen(self, live: LiveRun, spec: RunSpec) -> RunEnded:
         append = live.log.append
@@ -87,12 +87,16 @@ class RunRecorder:
                         self._usage = event
             return RunCompleted(message_id=self._record.answer_id)
         except asyncio.CancelledError:
-            return RunCancelled(message_id=self._record.answer_id) if live.is_cancel_requested else interrupted()
+            return self._cancelled(live) if live.is_cancel_requested else interrupted()
         except (ModelError, AppError, EmbeddingFailed) as error:
             return _failure(error)
         except Exception as error:  # rule: allow broad-except because a defect must end the run, not hang its readers
             log.exception("run_crashed", run_id=self._record.run_id, error=type(error).__name__)
             return RunFailed(code="internal_error", message="Something went wrong on our side. Ask again.")
+
+    def _cancelled(self, live: LiveRun) -> RunCancelled:
+        has_answer = any(isinstance(event, TextDelta) for event in live.log.events)
+        return RunCancelled(message_id=self._record.answer_id if has_answer else None)
 
     async def _end(self, live: LiveRun, opening: asyncio.Task[None], ended: RunEnded) -> None:
         try:
@@ -101,9 +105,22 @@ class RunRecorder:
         except AppError as error:
             log.warning("run_not_saved", run_id=self._record.run_id, code=error.code)
             ended = RunFailed(code=error.code, message=f"The answer could not be saved. {error.message}", status=503)
+        except Exception as error:  # rule: allow broad-except because readers wait for the end, whatever broke
+            log.exception("run_not_saved", run_id=self._record.run_id, error=type(error).__name__)
+            ended = RunFailed(code="internal_error", message="The answer could not be saved. Ask again.")
         live.log.append(ended)
 
-    async def _open(self) -> None:
+    async def _open(self, live: LiveRun) -> None:
+        """Write the rows that a run begins with; where that fails there is no use in asking the model."""
+        try:
+            await self._write_beginning()
+        except Exception:
+            if live.task is not None:
+                live.task.cancel()
+            raise
+        live.set_recorded(is_recorded=True)
+
+    async def _write_beginning(self) -> None:
         record = self._record
         async with self._database.write(record.context.tenant_id) as session:
             if record.is_new_conversation:
@@ -144,7 +161,7 @@ class RunRecorder:
             UsageService(session, self._record.context).record(
                 "chat",
                 self._record.run_id,
-                model=self._record.model,
+                model=self._usage.model or self._record.model,
                 input_tokens=self._usage.input_tokens,
                 output_tokens=self._usage.output_tokens,
             )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -49,13 +49,21 @@ class RunFollower:
         """A reader of the events past number ``after``; raises NotFound."""
         live = self._supervisor.find(context.tenant_id, run_id)
         if live is not None:
-            return live.log.reader(after)
+            return live.log.reader(_place(live.log, after))
         finished = await self._wait_until_finished(context, run_id)
         events = MemoryEventLog[RunEvent]()
         for event in unpack(finished.events):
             events.append(event)
         events.close()
-        return events.reader(min(after, max(0, len(events.events) - 1)))
+        if len(events.events) == 1:
+            return LostLogReader(events.events[0], after)
+        return events.reader(_place(events, after))
+
+    async def until_recorded(self, context: TenantContext, run_id: str) -> None:
+        """Wait, for some milliseconds at most, until a run that has just begun can be read from the database."""
+        live = self._supervisor.find(context.tenant_id, run_id)
+        if live is not None:
+            await live.wait_until_recorded()
 
     async def _wait_until_finished(self, context: TenantContext, run_id: str) -> Run:
         while True:
@@ -68,13 +76,36 @@ class RunFollower:
     async def cancel(self, context: TenantContext, run_id: str) -> Run:
         """Stop a run and keep what was said; raises NotFound, Conflict where it has ended."""
         live = self._supervisor.find(context.tenant_id, run_id)
-        if live is None or live.task is None or live.task.done():
-            async with self._database.read(context.tenant_id) as session:
-                await RunsRepository(session, context).get(run_id)
+        has_stopped = live is not None and live.task is not None and not live.task.done()
+        if live is not None and live.task is not None and has_stopped:
+            live.cancel()
+            await asyncio.wait([live.task])
+        run = await self._wait_until_finished(context, run_id)
+        if not has_stopped or run.status != RunStatus.CANCELLED:
             raise Conflict("The run has ended; there is nothing to cancel.", code="run_ended")
-        live.cancel()
-        await asyncio.wait([live.task])
-        return await self._wait_until_finished(context, run_id)
+        return run
+
+
+def _place(events: MemoryEventLog[RunEvent], after: int) -> int:
+    """Where to read on. What has ended tells how once more, also to a reader that claims to have it all."""
+    return min(after, len(events.events) - 1 if events.is_closed else len(events.events))
+
+
+class LostLogReader:
+    """What is left to say of a run whose process died with its log: that it failed, behind whatever was read of it."""
+
+    def __init__(self, ended: RunEvent, position: int) -> None:
+        self._rest = [ended]
+        self.position = position
+
+    async def next_batch(self) -> Sequence[RunEvent] | None:
+        """The one event, and then the end."""
+        batch, self._rest = self._rest, []
+        self.position += len(batch)
+        return batch or None
+
+    def nudge(self) -> None:
+        """Nobody waits here."""
 
 
 class RunSweeper:
@@ -92,20 +123,22 @@ class RunSweeper:
 
     async def close_expired(self) -> int:
         """Fail the runs whose lease has run out; how many that were."""
-        now = utc_now()
-        async with self._database.read(SYSTEM) as session:
-            expired = await RunLeases(session).expired(now)
-        for run in expired:
-            await self._close(run)
-        return len(expired)
+        return await self._close_leased_before(utc_now())
 
     async def close_all_open(self) -> int:
         """Fail every open run: right only where no other process can hold one."""
-        async with self._database.read(SYSTEM) as session:
-            expired = await RunLeases(session).expired(utc_now() + timedelta(days=365))
-        for run in expired:
-            await self._close(run)
-        return len(expired)
+        return await self._close_leased_before(utc_now() + timedelta(days=365))
+
+    async def _close_leased_before(self, moment: datetime) -> int:
+        closed = 0
+        while True:
+            async with self._database.read(SYSTEM) as session:
+                expired = await RunLeases(session).expired(moment)
+            if not expired:
+                return closed
+            for run in expired:
+                await self._close(run)
+            closed += len(expired)
 
     async def _close(self, run: Run) -> None:
         failure = interrupted()

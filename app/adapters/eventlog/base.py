@@ -13,7 +13,7 @@ class LogReader(Protocol[E_co]):
     position: int
 
     async def next_batch(self) -> Sequence[E_co] | None:
-        """All events past ``position``, which moves on; empty after ``nudge``; None once the log has ended."""
+        """The next events past ``position``, which moves on; empty after ``nudge``; None once the log has ended."""
         ...
 
     def nudge(self) -> None:

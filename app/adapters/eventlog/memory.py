@@ -6,6 +6,9 @@ from typing import Generic, TypeVar
 
 E = TypeVar("E")
 
+#: So that a reader that is far behind, and then does not read, holds no more than this encoded.
+_LARGEST_BATCH = 512
+
 
 class MemoryEventLog(Generic[E]):
     """Readers share the events: however slow one is, it costs no memory of its own."""
@@ -63,7 +66,7 @@ class MemoryLogReader(Generic[E]):
         if self.position >= len(log.events) and not log.is_closed:
             self._future = asyncio.get_running_loop().create_future()
             await log._changed(self._future)  # noqa: SLF001 - the log's own reader
-        batch = log.events[self.position :]
+        batch = log.events[self.position : self.position + _LARGEST_BATCH]
         self.position += len(batch)
         return batch if batch or not self._has_ended() else None
 

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from app.adapters.llm.base import ReasoningDelta, TextDelta
+from app.api.failures import error_of
 from app.services.generation.events import RunEvent, RunFailed
 
 
@@ -38,5 +39,5 @@ def _fields(event: RunEvent) -> tuple[str, dict[str, Any]]:
     if isinstance(event, TextDelta | ReasoningDelta):
         return "reasoning.delta", {"text": event.text}
     if isinstance(event, RunFailed):
-        return event.name, {"error": {"code": event.code, "message": event.message}}
+        return event.name, {"error": {"type": error_of(event).type, "code": event.code, "message": event.message}}
     return event.name, asdict(event)

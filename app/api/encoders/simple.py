@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import orjson
 
 from app.adapters.llm.base import TextDelta
-from app.schemas.error import ErrorBody, ErrorResponse
+from app.api.failures import error_of
+from app.schemas.error import render_error
 from app.services.generation.events import RunCancelled, RunCompleted, RunEvent, RunFailed
 
 
@@ -21,15 +22,12 @@ class SimpleEncoder:
         parts = []
         for number, event in enumerate(events, first):
             if type(event) is TextDelta:
-                parts.append(b'id: %d\ndata: {"text":%b}\n\n' % (number, dumps(event.text)))
+                parts.append(b'id: %d\ndata: {"text": %b}\n\n' % (number, dumps(event.text)))
             elif isinstance(event, RunFailed):
-                parts.append(b"id: %d\ndata: %b\n\ndata: [DONE]\n\n" % (number, self._error(event)))
+                parts.append(b'data: {"error": %b}\n\nid: %d\ndata: [DONE]\n\n' % (self._error(event), number))
             elif isinstance(event, RunCompleted | RunCancelled):
                 parts.append(b"id: %d\ndata: [DONE]\n\n" % number)
         return b"".join(parts)
 
     def _error(self, event: RunFailed) -> bytes:
-        body = ErrorBody(
-            type="upstream_error", code=event.code, message=event.message, param=None, request_id=self._request_id
-        )
-        return ErrorResponse(error=body).model_dump_json().encode()
+        return orjson.dumps(render_error(error_of(event), self._request_id).error.model_dump())

@@ -41,11 +41,12 @@ class CitationAdded:
 
 @dataclass(frozen=True, slots=True)
 class UsageReported:
-    """Tokens of the run so far, as the vendor counts them."""
+    """Tokens of the run so far, as the vendor counts them; ``model`` is the one that answers, as provider:model."""
 
     name: ClassVar[str] = "usage"
     input_tokens: int
     output_tokens: int
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def interrupted() -> RunFailed:
     """How a run ends whose process stopped."""
     return RunFailed(
         code="interrupted",
-        message="The server stopped while it answered. What was said is kept; ask again.",
+        message="The server stopped while it answered. Ask again; what was saved is in the conversation.",
         status=503,
     )
 

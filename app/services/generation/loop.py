@@ -5,13 +5,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from app.adapters.llm.base import ChatMessage, ChatModel, ChatRequest, ReasoningDelta, TextDelta, Usage
+from app.adapters.llm.fallback import FallbackModel
 from app.services.generation.citations import CitationTracker
 from app.services.generation.events import RetrievalCompleted, RunEvent, UsageReported
 from app.services.generation.prompt import numbered, system_prompt
 from app.services.retrieval.passages import FoundPassage
 
-#: Looks up passages for a question; bound to the tenant by whoever makes it.
-Retrieve = Callable[[str], Awaitable[list[FoundPassage]]]
+#: Looks up passages; bound to the tenant and to the question by whoever makes it.
+Retrieve = Callable[[], Awaitable[list[FoundPassage]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class RunSpec:
 
 async def answer(spec: RunSpec) -> AsyncGenerator[RunEvent, None]:
     """The events of one answer, in order; raises ModelError where the model fails."""
-    passages = await spec.retrieve(spec.messages[-1].content) if spec.retrieve else None
+    passages = await spec.retrieve() if spec.retrieve else None
     if passages is not None:
         yield RetrievalCompleted(count=len(passages))
     tracker = CitationTracker(passages or ())
@@ -42,7 +43,15 @@ async def answer(spec: RunSpec) -> AsyncGenerator[RunEvent, None]:
             elif isinstance(event, ReasoningDelta):
                 yield event
             elif isinstance(event, Usage):
-                yield UsageReported(input_tokens=event.input_tokens, output_tokens=event.output_tokens)
+                yield UsageReported(event.input_tokens, event.output_tokens, model=_answering(spec))
+
+
+def _answering(spec: RunSpec) -> str:
+    """The full name of the model that answers, which need not be the one that was asked."""
+    if not isinstance(spec.model, FallbackModel) or spec.model.answered_by is None:
+        return spec.model_name
+    provider, name = spec.model.answered_by
+    return name if name == provider else f"{provider}:{name}"
 
 
 def _request(spec: RunSpec, passages: Sequence[FoundPassage] | None) -> ChatRequest:

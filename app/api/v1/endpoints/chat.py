@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request, Response
 
 from app.api.access import ChatCaller
-from app.api.answers import answer_of, stream_answer
+from app.api.answers import answer_of, require_recorded, stream_answer
 from app.api.deps import ApplicationDep, TenantDep
 from app.api.errors import Responses, errors
 from app.api.sse import EventStreamResponse
@@ -69,6 +69,7 @@ async def ask(
     response.headers["X-Run-Id"] = run.record.run_id
     response.headers["X-Conversation-Id"] = run.record.conversation_id
     if question.background:
+        await require_recorded(run)
         response.status_code = 202
         return RunAccepted(run_id=run.record.run_id, conversation_id=run.record.conversation_id)
     await wait_for(run)

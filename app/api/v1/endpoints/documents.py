@@ -112,7 +112,7 @@ async def get_document(_: DocumentsReader, documents: DocumentsReading, document
 @router.get("/{document_id}/events", summary="Follow a document", responses=errors(404))
 async def follow_document(caller: DocumentsReader, app: ApplicationDep, document_id: str) -> StreamingResponse:
     """Server-sent events with the document whenever it moves, until it is ready or failed."""
-    events = await progress_stream(app.resources.database, caller, document_id)
+    events = await progress_stream(app, caller, document_id)
     return StreamingResponse(events, headers=HEADERS)
 
 

@@ -25,8 +25,9 @@ async def list_runs(_: ChatCaller, runs: RunsReading, page: PageDep) -> PageOf[R
 
 
 @router.get("/{run_id}", summary="Get a run", responses=errors(404))
-async def get_run(_: ChatCaller, runs: RunsReading, run_id: str) -> RunRead:
+async def get_run(caller: ChatCaller, app: ApplicationDep, runs: RunsReading, run_id: str) -> RunRead:
     """Where it stands and what it used."""
+    await app.follower.until_recorded(caller, run_id)
     return RunRead.model_validate(await runs.get(run_id))
 
 
