@@ -23,7 +23,7 @@ def make_celery(broker_url: str) -> Celery:
     )
     if broker_url.startswith("memory://"):
         # Kombu looks into a memory queue once a second unless told otherwise.
-        app.conf.broker_transport_options = {"polling_interval": 0.02}
+        app.conf.broker_transport_options = {"polling_interval": 0.05}
     # Without this, tasks run in pool threads find no current app and are dropped without a word.
     app.set_default()
     return app
