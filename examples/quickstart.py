@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -26,9 +27,12 @@ class Insula:
         self.headers = {"Authorization": f"Bearer {found['api_key']}"}
 
     def request(self, path: str, body: bytes | None = None, content_type: str = "application/json") -> Any:
-        """Open a response; an HTTP error is raised."""
+        """Open a response; a refusal ends the program with the service's own words."""
         headers = self.headers | ({"Content-Type": content_type} if body else {})
-        return urllib.request.urlopen(urllib.request.Request(self.url + path, body, headers))  # noqa: S310 - our own URL
+        try:
+            return urllib.request.urlopen(urllib.request.Request(self.url + path, body, headers))  # noqa: S310 - our URL
+        except urllib.error.HTTPError as refusal:
+            sys.exit(json.load(refusal)["error"]["message"])
 
     def upload(self, file: Path) -> str:
         """Send a file; gives the document's id at once, while it is being processed."""
