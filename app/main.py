@@ -1,7 +1,7 @@
 """The application: its middleware in one visible list, its routers, and the lifespan that opens and closes the world."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -19,6 +19,7 @@ from app.core.errors import AppError
 from app.core.migrations import is_at_head, upgrade
 from app.middleware.access_log import AccessLogMiddleware
 from app.middleware.body_limit import BodyLimitMiddleware
+from app.middleware.idempotency import IdempotencyMiddleware
 from app.middleware.request_context import RequestContextMiddleware
 from app.middleware.security_headers import SecurityHeadersMiddleware
 from app.middleware.tenant import TenantMiddleware
@@ -29,6 +30,7 @@ from app.workers.embedded import EmbeddedWorker, embedded_worker, make_dispatche
 
 log = structlog.get_logger()
 
+_FORGET_SECONDS = 600.0
 UPLOAD_PATH = "/api/v1/documents/upload"
 
 
@@ -48,6 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
                 BodyLimitMiddleware, default=settings.max_body_bytes, limits={UPLOAD_PATH: settings.max_upload_bytes}
             ),
             Middleware(TenantMiddleware, base_domain=settings.base_domain),
+            Middleware(IdempotencyMiddleware, max_body_bytes=settings.max_body_bytes),
         ],
     )
     app.state.settings = settings
@@ -69,9 +72,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             application = _embedded(resources, worker)
             app.state.application = application
             await application.sweeper.close_all_open()
+            await application.idempotency.release_all()
             chores = [
                 asyncio.create_task(app.state.pacemaker.run()),
-                asyncio.create_task(_keep_runs_alive(application, settings.run_lease_seconds / 3)),
+                asyncio.create_task(_every(settings.run_lease_seconds / 3, application.extend_leases)),
+                asyncio.create_task(_every(_FORGET_SECONDS, application.idempotency.forget_old)),
             ]
             log.info("started", version=__version__, profile="embedded", model=settings.resolved_default_model)
             try:
@@ -99,10 +104,10 @@ def _embedded(resources: Resources, worker: EmbeddedWorker) -> Application:
     return build_application(resources, make_dispatcher(resources, worker.celery), probes)
 
 
-async def _keep_runs_alive(application: Application, seconds: float) -> None:
+async def _every(seconds: float, chore: Callable[[], Awaitable[object]]) -> None:
     while True:
         await asyncio.sleep(seconds)
         try:
-            await application.sweeper.extend(application.supervisor.open_run_ids)
+            await chore()
         except AppError as error:
-            log.warning("run_leases_not_extended", code=error.code)
+            log.warning("chore_postponed", code=error.code)

@@ -1,7 +1,9 @@
 """Engines, sessions and transactions: a session is opened for a tenant, or explicitly for the system."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, NewType
 
 import structlog
@@ -53,7 +55,18 @@ class Database:
 
     @asynccontextmanager
     async def write(self, tenant_id: str) -> AsyncIterator[WriteSession]:
-        """A session that sees one tenant's rows; it commits at the end, then runs what waits for the commit."""
+        """A session that sees one tenant's rows; it commits at the end, then runs what waits for the commit.
+
+        Within a ``JointTransaction`` of the same tenant it is a part of that, which commits later.
+        """
+        joint = _joint.get()
+        is_part = joint is not None and joint.takes(self, tenant_id)
+        async with joint.part() if joint is not None and is_part else self.transaction(tenant_id) as session:
+            yield session
+
+    @asynccontextmanager
+    async def transaction(self, tenant_id: str) -> AsyncIterator[WriteSession]:
+        """The same, as a transaction of its own whatever goes on around it."""
         async with self._open(tenant_id) as session:
             if self.is_sqlite:
                 await session.connection(execution_options={_IMMEDIATE: True})
@@ -79,6 +92,60 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+class JointTransaction:
+    """Makes the writes of one task one transaction, so that an effect and the record of it commit together or not at all.
+
+    From the first write to ``commit`` the task must not wait for another writer: SQLite has room for one.
+    """
+
+    def __init__(self, database: Database, tenant_id: str) -> None:
+        self._database = database
+        self._tenant_id = tenant_id
+        self._task = asyncio.current_task()
+        self._stack = AsyncExitStack()
+        self._session: WriteSession | None = None
+        self._is_over = False
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """Take the writes of this task, though not of tasks that it starts: those go on when it has ended."""
+        token = _joint.set(self)
+        try:
+            yield
+        finally:
+            _joint.reset(token)
+
+    def takes(self, database: Database, tenant_id: str) -> bool:
+        """Whether a write belongs here."""
+        is_same = database is self._database and tenant_id == self._tenant_id
+        return is_same and not self._is_over and asyncio.current_task() is self._task
+
+    @asynccontextmanager
+    async def part(self) -> AsyncIterator[WriteSession]:
+        """A part that can fail without the rest."""
+        if self._session is None:
+            self._session = await self._stack.enter_async_context(self._database.transaction(self._tenant_id))
+        with _as_overload(), _as_conflict():
+            async with self._session.begin_nested():
+                yield self._session
+
+    async def commit(self) -> None:
+        """Commit everything, then run what waits for that; raises Conflict or Overloaded where it cannot be."""
+        self._is_over = True
+        await self._stack.aclose()
+
+    async def abort(self) -> None:
+        """Undo everything; after ``commit`` this changes nothing."""
+        self._is_over = True
+        if self._session is not None:
+            await self._session.rollback()
+            self._session.info.pop(_AFTER_COMMIT, None)
+        await self._stack.aclose()
+
+
+_joint: ContextVar[JointTransaction | None] = ContextVar("joint_transaction", default=None)
 
 
 @contextmanager

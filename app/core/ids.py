@@ -7,7 +7,9 @@ import time
 from typing import Final, Literal
 from uuid import UUID, uuid5
 
-IdPrefix = Literal["tnt", "usr", "agt", "kb", "doc", "chk", "conv", "msg", "run", "key", "whk", "evt", "job", "req"]
+IdPrefix = Literal[
+    "tnt", "usr", "agt", "kb", "doc", "chk", "conv", "msg", "run", "key", "whk", "evt", "job", "req", "idm"
+]
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _CHUNK_NAMESPACE: Final = UUID("6f0a3c1e-4d0b-5d6a-9a53-2f1f8f6f7d11")

@@ -21,7 +21,7 @@ def configure_logging(level: str, log_format: Literal["auto", "console", "json"]
         _redact,
     ]
     renderer: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(pad_event_to=28)]
+        [structlog.dev.ConsoleRenderer(pad_event_to=28, exception_formatter=structlog.dev.plain_traceback)]
         if is_console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
     )

@@ -18,6 +18,8 @@ from app.core.ids import is_id
 _KEY = re.compile(r"^insula_([0-9a-z]{26})_([A-Za-z0-9_-]{43})$")
 _JWT_LEEWAY_SECONDS: Final = 30
 _MAX_TOKEN_LENGTH: Final = 8192
+_NONCE_BYTES: Final = 16
+_HEAD_BYTES: Final = _NONCE_BYTES + 32
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,6 +28,7 @@ class Secrets:
 
     jwt: bytes
     api_key_pepper: bytes
+    kept_answers: bytes
     platform_admin_key: str
 
 
@@ -57,7 +60,12 @@ def load_secrets(settings: Settings) -> Secrets:
     master = settings.secret_key.get_secret_value() if settings.secret_key else stored["secret_key"]
     admin = settings.platform_admin_key.get_secret_value() if settings.platform_admin_key else stored["admin_key"]
     jwt_secret = settings.jwt_secret.get_secret_value().encode() if settings.jwt_secret else _derive(master, "jwt")
-    return Secrets(jwt=jwt_secret, api_key_pepper=_derive(master, "api-key"), platform_admin_key=admin)
+    return Secrets(
+        jwt=jwt_secret,
+        api_key_pepper=_derive(master, "api-key"),
+        kept_answers=_derive(master, "kept-answers"),
+        platform_admin_key=admin,
+    )
 
 
 def _derive(master: str, purpose: str) -> bytes:
@@ -107,6 +115,35 @@ def api_key_digest(text: str, pepper: bytes) -> str:
 def credential_fingerprint(text: str) -> bytes:
     """A cache key for a credential that does not keep it."""
     return hashlib.sha256(text.encode()).digest()
+
+
+def keyed_digest(key: bytes, *parts: bytes) -> bytes:
+    """HMAC-SHA256 of the parts, each with its length in front, so that no two lists of parts look alike."""
+    return hmac.digest(key, b"".join(len(part).to_bytes(8) + part for part in parts), "sha256")
+
+
+def seal(key: bytes, plain: bytes) -> bytes:
+    """Encrypt and authenticate: what holds secrets that are shown once must not lie in the database for all to read.
+
+    SHAKE-256 (FIPS 202, an extendable-output function) of a key that HMAC derives for each nonce is the keystream;
+    HMAC-SHA256 over nonce and ciphertext is the tag (encrypt-then-MAC). The standard library has no cipher.
+    """
+    nonce = os.urandom(_NONCE_BYTES)
+    cipher = _mask(key, nonce, plain)
+    return nonce + keyed_digest(key, b"tag", nonce, cipher) + cipher
+
+
+def unseal(key: bytes, sealed: bytes) -> bytes:
+    """What was sealed; raises ValueError where the key is another or a byte was changed."""
+    nonce, tag, cipher = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:_HEAD_BYTES], sealed[_HEAD_BYTES:]
+    if not hmac.compare_digest(tag, keyed_digest(key, b"tag", nonce, cipher)):
+        raise ValueError("not sealed with this key")
+    return _mask(key, nonce, cipher)
+
+
+def _mask(key: bytes, nonce: bytes, data: bytes) -> bytes:
+    stream = hashlib.shake_256(keyed_digest(key, b"stream", nonce)).digest(len(data))
+    return (int.from_bytes(data) ^ int.from_bytes(stream)).to_bytes(len(data))
 
 
 def is_same_secret(given: str, expected: str) -> bool:

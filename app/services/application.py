@@ -8,6 +8,7 @@ from app.services.chat import ChatService
 from app.services.dispatch import Dispatcher
 from app.services.generation.supervisor import RunSupervisor
 from app.services.health import Probe
+from app.services.idempotency import IdempotencyService
 from app.services.intake import DocumentIntake
 from app.services.knowledge import passages_reader
 from app.services.resources import Resources
@@ -26,12 +27,18 @@ class Application:
     chat: ChatService
     dispatcher: Dispatcher
     follower: RunFollower
+    idempotency: IdempotencyService
     intake: DocumentIntake
     retriever: Retriever
     supervisor: RunSupervisor
     sweeper: RunSweeper
     tenants: TenantsService
     probes: dict[str, Probe]
+
+    async def extend_leases(self) -> None:
+        """Keep what this process is at: its runs, and the requests that others may repeat."""
+        await self.sweeper.extend(self.supervisor.open_run_ids)
+        await self.idempotency.extend()
 
 
 def build_application(resources: Resources, dispatcher: Dispatcher, probes: dict[str, Probe]) -> Application:
@@ -57,6 +64,9 @@ def build_application(resources: Resources, dispatcher: Dispatcher, probes: dict
         ),
         dispatcher=dispatcher,
         follower=RunFollower(database, supervisor),
+        idempotency=IdempotencyService(
+            database, resources.secrets.kept_answers, lease_seconds=settings.run_lease_seconds
+        ),
         intake=DocumentIntake(database, resources.files, dispatcher, max_bytes=settings.max_upload_bytes),
         retriever=retriever,
         supervisor=supervisor,

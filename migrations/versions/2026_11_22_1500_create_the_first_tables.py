@@ -80,19 +80,15 @@ def upgrade() -> None:
         "idempotency_records",
         sa.Column("tenant_id", sa.String(length=40), nullable=False),
         sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("key", sa.String(length=255), nullable=False),
-        sa.Column("request_hash", sa.String(length=64), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=True),
-        sa.Column("content_type", sa.String(length=200), nullable=True),
-        sa.Column("body", sa.Text(), nullable=True),
-        sa.Column("headers", sa.JSON().with_variant(JSONB(), "postgresql"), nullable=False),
+        sa.Column("key_digest", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("request_digest", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["tenant_id"], ["tenants.id"], name=op.f("fk_idempotency_records_tenant_id"), ondelete="CASCADE"
-        ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_idempotency_records")),
-        sa.UniqueConstraint("tenant_id", "key", name=op.f("uq_idempotency_records_tenant_id_key")),
+        sa.UniqueConstraint("tenant_id", "key_digest", name=op.f("uq_idempotency_records_tenant_id_key_digest")),
     )
+    op.create_index("ix_idempotency_records_created_at", "idempotency_records", ["created_at"], unique=False)
     op.create_table(
         "jobs",
         sa.Column("tenant_id", sa.String(length=40), nullable=False),
@@ -301,6 +297,7 @@ def downgrade() -> None:
     op.drop_index("ix_jobs_tenant_id_subject_id", table_name="jobs")
     op.drop_index("ix_jobs_state_next_attempt_at", table_name="jobs")
     op.drop_table("jobs")
+    op.drop_index("ix_idempotency_records_created_at", table_name="idempotency_records")
     op.drop_table("idempotency_records")
     op.drop_table("conversations")
     op.drop_table("api_keys")
