@@ -57,7 +57,8 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
-        return render(request, InvalidRequest("The body is not valid JSON.", code="invalid_json"))
+        reason = first.get("ctx", {}).get("error", "")
+        return render(request, InvalidRequest(f"The body is not valid JSON: {reason}.", code="invalid_json"))
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
     param = ".".join(place) or None
     reason = first["msg"].removeprefix("Value error, ")

@@ -46,9 +46,18 @@ class AccessLogMiddleware:
 
 def _record(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    route = getattr(scope.get("route"), "path", "unmatched")
+    route = _template(scope)
     REQUESTS.labels(method, route, str(status)).inc()
     SECONDS.labels(method, route).observe(seconds)
     if route not in _QUIET:
         tenant_id = scope["state"].get("tenant_id")
         log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1), tenant_id=tenant_id)
+
+
+def _template(scope: Scope) -> str:
+    """The whole template of the route; a route of an included router knows only the part below the router's prefix."""
+    own: str | None = getattr(scope.get("route"), "path", None)
+    if own is None:
+        return "unmatched"
+    prefix = scope["path"].split("/")[: -own.count("/")]
+    return "/".join(prefix) + own

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from app.core.pagination import Page
 
@@ -10,7 +10,7 @@ from app.core.pagination import Page
 class InputSchema(BaseModel):
     """A request body: a misspelt option is refused, never dropped."""
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False, allow_inf_nan=False)
 
 
 class OutputSchema(BaseModel):
@@ -53,25 +53,31 @@ Temperature = Annotated[float, Field(ge=0, le=2, description="Higher is more var
 MaxTokens = Annotated[int, Field(ge=1, le=200_000, description="Most tokens of one answer.")]
 
 
-def _bounded_metadata(value: dict[str, Any]) -> dict[str, Any]:
-    if len(value) > MAX_METADATA_KEYS:
-        raise ValueError(f"at most {MAX_METADATA_KEYS} keys")
-    for key, item in value.items():
-        if not key or len(key) > MAX_METADATA_KEY_LENGTH or not all(c.isalnum() or c in "_-" for c in key):
-            raise ValueError(f"keys are 1 to {MAX_METADATA_KEY_LENGTH} letters, digits, `_` or `-`")
-        _no_nul(key)
-        if isinstance(item, str):
-            _no_nul(item)
+def _plain_key(key: str) -> str:
+    if not key or len(key) > MAX_METADATA_KEY_LENGTH or not all(c.isalnum() or c in "_-" for c in key):
+        raise ValueError(f"keys are 1 to {MAX_METADATA_KEY_LENGTH} letters, digits, `_` or `-`")
+    return _no_nul(key)
+
+
+def _exact_number(value: Any) -> Any:
+    """Databases and vector stores keep numbers as 64-bit floats; a number that would change there is refused."""
+    if isinstance(value, int) and abs(value) > LARGEST_EXACT_NUMBER:
+        raise ValueError("numbers beyond 2^53 lose digits; send them as text")
     return value
 
 
 MAX_METADATA_KEYS = 32
 MAX_METADATA_KEY_LENGTH = 64
-MetadataValue = Annotated[str, StringConstraints(max_length=500)] | bool | int | float
+LARGEST_EXACT_NUMBER = 2**53
+MetadataKey = Annotated[str, AfterValidator(_plain_key)]
+MetadataText = Annotated[str, StringConstraints(max_length=500), AfterValidator(_no_nul)]
+MetadataValue = Annotated[MetadataText | bool | int | float, BeforeValidator(_exact_number)]
 Metadata = Annotated[
-    dict[str, MetadataValue],
-    AfterValidator(_bounded_metadata),
-    Field(description="Up to 32 keys of your own with strings, numbers or booleans; searches can filter by them."),
+    dict[MetadataKey, MetadataValue],
+    Field(
+        max_length=MAX_METADATA_KEYS,
+        description="Up to 32 keys of your own with strings, numbers or booleans; searches can filter by them.",
+    ),
 ]
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from app.schemas.base import InputSchema, LongText, MetadataValue, Name, OutputSchema, Text
+from app.schemas.base import InputSchema, LongText, MetadataKey, MetadataValue, Name, OutputSchema, Text
 
 
 class KnowledgeBaseCreate(InputSchema):
@@ -46,7 +46,7 @@ class RangeFilter(InputSchema):
 
 
 FilterValue = Annotated[
-    RangeFilter | list[MetadataValue] | MetadataValue,
+    RangeFilter | Annotated[list[MetadataValue], Field(max_length=100)] | MetadataValue,
     Field(description="A value, a list of values of which one must match, or bounds on a number."),
 ]
 Question = Annotated[Text, StringConstraints(min_length=1, max_length=8000)]
@@ -58,7 +58,9 @@ class SearchRequest(InputSchema):
     query: Question = Field(examples=["How long is the warranty?"])
     knowledge_base_ids: list[str] | None = Field(None, max_length=100, description="Unset is all of them.")
     document_ids: list[str] | None = Field(None, max_length=1000, description="Unset is all of them.")
-    filters: dict[str, FilterValue] = Field(default_factory=dict, max_length=20, examples=[{"year": {"gte": 2025}}])
+    filters: dict[MetadataKey, FilterValue] = Field(
+        default_factory=dict, max_length=20, examples=[{"year": {"gte": 2025}}]
+    )
     top_k: int = Field(10, ge=1, le=100)
     mode: Literal["hybrid", "dense", "sparse"] = "hybrid"
 

@@ -3,12 +3,13 @@
 from fastapi import APIRouter
 
 from app.api.access import AgentsReader, AgentsWriter
+from app.api.bodies import StrictJsonRoute
 from app.api.deps import AgentsReading, AgentsServiceDep, PageDep
 from app.api.errors import errors
 from app.schemas.agent import AgentCreate, AgentRead, AgentUpdate
 from app.schemas.base import Deleted, PageOf, page_of
 
-router = APIRouter(prefix="/agents", tags=["agents"])
+router = APIRouter(prefix="/agents", tags=["agents"], route_class=StrictJsonRoute)
 
 
 @router.post("", status_code=201, summary="Create an agent", responses=errors(404, 409))

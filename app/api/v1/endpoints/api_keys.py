@@ -3,12 +3,13 @@
 from fastapi import APIRouter
 
 from app.api.access import TenantAdmin
+from app.api.bodies import StrictJsonRoute
 from app.api.deps import ApiKeysReading, ApiKeysServiceDep, PageDep
 from app.api.errors import errors
 from app.schemas.api_key import ApiKeyCreate, ApiKeyIssued, ApiKeyRead
 from app.schemas.base import PageOf, page_of
 
-router = APIRouter(prefix="/api-keys", tags=["api keys"])
+router = APIRouter(prefix="/api-keys", tags=["api keys"], route_class=StrictJsonRoute)
 
 
 @router.post("", status_code=201, summary="Create an API key", responses=errors())

@@ -6,13 +6,14 @@ from fastapi import APIRouter, Body, Request, Response
 
 from app.api.access import ChatCaller
 from app.api.answers import answer_of, require_recorded, stream_answer
+from app.api.bodies import StrictJsonRoute
 from app.api.deps import ApplicationDep, TenantDep
 from app.api.errors import Responses, errors
 from app.api.sse import EventStreamResponse
 from app.schemas.chat import ChatOnceRequest, ChatResponse, ChatStreamRequest, RunAccepted
 from app.services.chat import wait_for
 
-router = APIRouter(prefix="/chat", tags=["chat"])
+router = APIRouter(prefix="/chat", tags=["chat"], route_class=StrictJsonRoute)
 
 _ACCEPTED: Responses = {202: {"model": RunAccepted, "description": "The run has begun."}}
 _STREAM: Responses = {

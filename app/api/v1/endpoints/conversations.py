@@ -3,12 +3,13 @@
 from fastapi import APIRouter
 
 from app.api.access import ChatCaller
+from app.api.bodies import StrictJsonRoute
 from app.api.deps import ConversationsReading, ConversationsServiceDep, PageDep
 from app.api.errors import errors
 from app.schemas.base import Deleted, PageOf, page_of
 from app.schemas.conversation import ConversationCreate, ConversationRead, ConversationUpdate, MessageRead
 
-router = APIRouter(prefix="/conversations", tags=["conversations"])
+router = APIRouter(prefix="/conversations", tags=["conversations"], route_class=StrictJsonRoute)
 
 
 @router.post("", status_code=201, summary="Create a conversation", responses=errors(404))

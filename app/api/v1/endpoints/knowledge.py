@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from app.api.access import DocumentsReader, DocumentsWriter
+from app.api.bodies import StrictJsonRoute
 from app.api.deps import ApplicationDep, KnowledgeReading, KnowledgeServiceDep, PageDep, WriteSessionDep
 from app.api.errors import errors
 from app.schemas.base import Deleted, PageOf, page_of
@@ -16,7 +17,7 @@ from app.schemas.knowledge import (
 )
 from app.services.knowledge import search
 
-router = APIRouter(prefix="/knowledge", tags=["knowledge"])
+router = APIRouter(prefix="/knowledge", tags=["knowledge"], route_class=StrictJsonRoute)
 
 
 @router.post("/search", summary="Search documents", responses=errors(404, 503))

@@ -3,13 +3,14 @@
 from fastapi import APIRouter
 
 from app.api.access import PlatformAdmin, TenantAdmin, TenantCaller
+from app.api.bodies import StrictJsonRoute
 from app.api.deps import ApplicationDep, OwnTenantReading, OwnTenantServiceDep, PageDep
 from app.api.errors import errors
 from app.schemas.api_key import ApiKeyCreate, ApiKeyIssued, ApiKeyRead
 from app.schemas.base import PageOf, page_of
 from app.schemas.tenant import TenantCreate, TenantCreated, TenantRead, TenantStatus, TenantUpdate
 
-router = APIRouter(tags=["tenants"])
+router = APIRouter(tags=["tenants"], route_class=StrictJsonRoute)
 
 
 @router.get("/tenant", summary="Get your tenant", responses=errors())
