@@ -181,10 +181,10 @@ def _is_running(settings: Settings) -> bool:
 
 def _wait_until_up(settings: Settings, process: "subprocess.Popen[bytes]") -> None:
     """Wait for the service to write its credentials anew."""
-    path, started = settings.data_dir / "credentials.json", time.time()
+    path, started = settings.data_dir / "credentials.json", time.monotonic()
     before = path.stat().st_mtime_ns if path.exists() else 0
     while not path.exists() or path.stat().st_mtime_ns == before:
-        if process.poll() is not None or time.time() - started > _START_SECONDS:
+        if process.poll() is not None or time.monotonic() - started > _START_SECONDS:
             _stop(f"The service did not start. {settings.data_dir / 'demo.log'} says why.")
         time.sleep(0.1)
 

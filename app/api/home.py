@@ -7,7 +7,8 @@ from app.schemas.health import HomeRead
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/")  # rule: allow route-access because it says nothing of any tenant
+# rule: allow route-without-access because it says nothing of any tenant
+@router.get("/")
 async def get_home() -> HomeRead:
     """What this is."""
     return HomeRead()

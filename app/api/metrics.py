@@ -10,8 +10,8 @@ from app.services.auth import invalid_credentials
 router = APIRouter(tags=["health"])
 
 
+# rule: allow route-without-access because Prometheus has a token of its own, checked here
 @router.get("/metrics", summary="Read metrics", response_class=Response)
-# rule: allow route-access because Prometheus has a token of its own, checked here
 async def get_metrics(app: ApplicationDep, request: Request) -> Response:
     """In Prometheus' text format; needs the metrics token or the platform admin key as bearer."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")

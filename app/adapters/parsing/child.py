@@ -41,7 +41,7 @@ def _attempt(parser: Any, max_text_chars: int) -> bytes:
         return _failure(failure.code, failure.message)
     except MemoryError:
         return _failure("parser_out_of_memory")
-    except Exception as error:
+    except Exception as error:  # rule: allow broad-except because any defect of a parser is a failure of that file, told to the parent
         return _failure("parser_error", detail=_where(error))
 
 

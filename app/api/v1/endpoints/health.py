@@ -15,7 +15,7 @@ _DEGRADED: Responses = {
 }
 
 
-# rule: allow route-access because load balancers have no credential
+# rule: allow route-without-access because load balancers have no credential
 @health_only.get("/health", summary="Check every part", responses=_DEGRADED)
 @router.get("/health", summary="Check every part", responses=_DEGRADED)
 async def get_health(app: ApplicationDep, response: Response) -> HealthRead:
@@ -25,14 +25,14 @@ async def get_health(app: ApplicationDep, response: Response) -> HealthRead:
     return health
 
 
-# rule: allow route-access because load balancers have no credential
+# rule: allow route-without-access because load balancers have no credential
 @router.get("/health/live", summary="Check the process")
 async def get_live() -> LiveRead:
     """The process runs and its event loop turns."""
     return LiveRead()
 
 
-# rule: allow route-access because load balancers have no credential
+# rule: allow route-without-access because load balancers have no credential
 @router.get("/health/ready", summary="Check readiness", responses=_DEGRADED)
 async def get_ready(app: ApplicationDep, request: Request, response: Response) -> HealthRead:
     """Every part works, the schema is at head, and the process is not on its way out."""
