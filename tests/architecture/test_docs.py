@@ -158,3 +158,9 @@ def test_a_name_that_is_gone_is_found(text: str, is_missing: bool) -> None:  # n
 )
 def test_a_link_that_leads_nowhere_is_found(text: str, is_broken: bool) -> None:  # noqa: FBT001 - a case
     assert bool(broken_links(ROOT / "README.md", text)) is is_broken
+
+
+def test_the_openapi_page_can_ask_for_a_key() -> None:
+    spec = create_app(Settings(_env_file=None)).openapi()
+    assert spec["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
+    assert spec["paths"]["/api/v1/agents"]["get"]["security"] == [{"HTTPBearer": []}]

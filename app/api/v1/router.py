@@ -1,6 +1,7 @@
 """The table of contents of version 1."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Security
+from fastapi.security import HTTPBearer
 
 from app.api.v1.endpoints import (
     agents,
@@ -15,7 +16,10 @@ from app.api.v1.endpoints import (
     usage,
 )
 
-router = APIRouter(prefix="/api/v1")
+#: For the OpenAPI document alone, so that its page can ask for a key; the middleware is what verifies.
+_BEARER = HTTPBearer(auto_error=False, description="An API key or a JWT.")
+
+router = APIRouter(prefix="/api/v1", dependencies=[Security(_BEARER)])
 router.include_router(chat.router)
 router.include_router(documents.router)
 router.include_router(knowledge.router)
