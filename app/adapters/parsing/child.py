@@ -41,7 +41,8 @@ def _attempt(parser: Any, max_text_chars: int) -> bytes:
         return _failure(failure.code, failure.message)
     except MemoryError:
         return _failure("parser_out_of_memory")
-    except Exception as error:  # rule: allow broad-except because any defect of a parser is a failure of that file, told to the parent
+    # rule: allow broad-except because any defect of a parser is a failure of that file, told to the parent
+    except Exception as error:
         return _failure("parser_error", detail=_where(error))
 
 
