@@ -122,7 +122,8 @@ def test_every_page_is_linked_from_another() -> None:
         for link in LINK.finditer(page.read_text())
     }
     decisions = {page for page in PAGES if page.parent.name == "decisions"}
-    assert [page_id(page) for page in PAGES if page not in linked | decisions | {ROOT / "README.md"}] == []
+    lonely = [page_id(page) for page in PAGES if page not in linked | decisions | {ROOT / "README.md"}]
+    assert lonely == [], "link it under Read on in README.md"
 
 
 def test_every_make_target_that_is_named_exists() -> None:
