@@ -42,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary="AI agents that answer from each tenant's own documents, streamed and cited.",
         lifespan=_lifespan,
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         middleware=[
             Middleware(RequestContextMiddleware),
             Middleware(AccessLogMiddleware),

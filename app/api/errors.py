@@ -16,7 +16,7 @@ _DOCUMENTED = {
     401: "No valid credential, or no active tenant.",
     403: "The credential may not do this.",
     404: "Nothing of this tenant has that id.",
-    409: "The state of things does not allow it.",
+    409: "The state of things does not allow it, or the `Idempotency-Key` was used for something else.",
     413: "The body is larger than the limit.",
     415: "A content type that is not taken.",
     422: "A field is missing, unknown or not acceptable.",
@@ -24,14 +24,17 @@ _DOCUMENTED = {
     503: "A part of the system is down or busy; try again after `Retry-After` seconds.",
 }
 
+_EVERYWHERE = (400, 401, 403, 422, 503)
+
 #: What ``responses=`` of a router takes.
 Responses = dict[int | str, dict[str, Any]]
 
 
 def errors(*statuses: int) -> Responses:
-    """The documented refusals of a route, besides 401, 403 and 422, which every route has."""
+    """The documented refusals of a route, besides those that every route has."""
     return {
-        status: {"model": ErrorResponse, "description": _DOCUMENTED[status]} for status in (401, 403, 422, *statuses)
+        status: {"model": ErrorResponse, "description": _DOCUMENTED[status]}
+        for status in sorted({*_EVERYWHERE, *statuses})
     }
 
 

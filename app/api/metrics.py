@@ -4,14 +4,19 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.api.deps import ApplicationDep
+from app.api.errors import Responses, errors
 from app.core.security import is_same_secret
 from app.services.auth import invalid_credentials
 
 router = APIRouter(tags=["health"])
 
+_TEXT: Responses = {
+    200: {"description": "Prometheus' text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
 
 # rule: allow route-without-access because Prometheus has a token of its own, checked here
-@router.get("/metrics", summary="Read metrics", response_class=Response)
+@router.get("/metrics", summary="Read metrics", response_class=Response, responses=_TEXT | errors())
 async def get_metrics(app: ApplicationDep, request: Request) -> Response:
     """In Prometheus' text format; needs the metrics token or the platform admin key as bearer."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")

@@ -16,6 +16,7 @@ from app.schemas.base import (
     OutputSchema,
     Slug,
     Temperature,
+    example,
     read_columns,
 )
 
@@ -36,6 +37,10 @@ class RetrievalSettings(InputSchema):
 class AgentCreate(InputSchema):
     """A new agent."""
 
+    model_config = example(
+        {"name": "Support", "system_prompt": "You answer customers of Tern Bicycles, briefly and kindly."}
+    )
+
     name: Name = Field(examples=["Support"])
     slug: Slug | None = Field(None, description="Made from the name when unset.", examples=["support"])
     description: LongText | None = None
@@ -53,6 +58,8 @@ class AgentCreate(InputSchema):
 
 class AgentUpdate(InputSchema):
     """What to change; what is left out stays."""
+
+    model_config = example({"temperature": 0.2, "retrieval": {"mode": "always", "top_k": 8}})
 
     name: Name | None = None
     slug: Slug | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from app.core.tenancy import Role, Scope
-from app.schemas.base import InputSchema, Name, OutputSchema
+from app.schemas.base import InputSchema, Name, OutputSchema, example
 
 KeyRole = Annotated[
     Literal[Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER], Field(description="What the key may do at most.")
@@ -15,6 +15,8 @@ KeyRole = Annotated[
 
 class ApiKeyCreate(InputSchema):
     """A new key. It may do no more than the key that makes it."""
+
+    model_config = example({"name": "website", "role": "member", "scopes": ["chat"]})
 
     name: Name = Field(examples=["website"])
     role: KeyRole = Role.MEMBER

@@ -13,6 +13,11 @@ class InputSchema(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False, allow_inf_nan=False)
 
 
+def example(body: dict[str, Any]) -> ConfigDict:
+    """The configuration of a request body that shows one of its kind."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
+
+
 class OutputSchema(BaseModel):
     """A response body."""
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from app.schemas.base import InputSchema, Metadata, OutputSchema, Text
+from app.schemas.base import InputSchema, Metadata, OutputSchema, Text, example
 
 Content = Annotated[Text, StringConstraints(min_length=1, max_length=200_000)]
 
@@ -62,6 +62,8 @@ class ChatStreamRequest(ChatRequest):
 
 class ChatOnceRequest(ChatRequest):
     """A question whose answer comes whole."""
+
+    model_config = example({"message": "How long is the warranty?"})
 
     background: bool = Field(False, description="Answer 202 at once, with the run to follow.")
 

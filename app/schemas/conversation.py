@@ -6,12 +6,14 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from app.models.conversation import Conversation
-from app.schemas.base import InputSchema, Metadata, Name, OutputSchema, read_columns
+from app.schemas.base import InputSchema, Metadata, Name, OutputSchema, example, read_columns
 from app.schemas.chat import CitationRead
 
 
 class ConversationCreate(InputSchema):
     """A new, empty conversation."""
+
+    model_config = example({"title": "Warranty", "metadata": {"customer": "4711"}})
 
     agent_id: str | None = None
     title: Name | None = None
@@ -20,6 +22,8 @@ class ConversationCreate(InputSchema):
 
 class ConversationUpdate(InputSchema):
     """What to change; what is left out stays."""
+
+    model_config = example({"title": "Warranty of a battery"})
 
     title: Name | None = None
     metadata: Metadata | None = None

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from app.schemas.base import InputSchema, LongText, MetadataKey, MetadataValue, Name, OutputSchema, Text
+from app.schemas.base import InputSchema, LongText, MetadataKey, MetadataValue, Name, OutputSchema, Text, example
 
 
 class KnowledgeBaseCreate(InputSchema):
     """A new knowledge base."""
+
+    model_config = example({"name": "Handbook", "description": "What our customers may know."})
 
     name: Name = Field(examples=["Handbook"])
     description: LongText | None = None
@@ -18,6 +20,8 @@ class KnowledgeBaseCreate(InputSchema):
 
 class KnowledgeBaseUpdate(InputSchema):
     """What to change; what is left out stays."""
+
+    model_config = example({"name": "Handbook 2026"})
 
     name: Name | None = None
     description: LongText | None = None
@@ -54,6 +58,8 @@ Question = Annotated[Text, StringConstraints(min_length=1, max_length=8000)]
 
 class SearchRequest(InputSchema):
     """A search of the tenant's documents."""
+
+    model_config = example({"query": "How long is the warranty?", "top_k": 5, "filters": {"year": {"gte": 2025}}})
 
     query: Question = Field(examples=["How long is the warranty?"])
     knowledge_base_ids: list[str] | None = Field(None, max_length=100, description="Unset is all of them.")

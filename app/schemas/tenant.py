@@ -7,11 +7,13 @@ from pydantic import Field
 
 from app.models.tenant import TenantStatus
 from app.schemas.api_key import ApiKeyIssued
-from app.schemas.base import InputSchema, LongText, ModelName, Name, OutputSchema, Slug
+from app.schemas.base import InputSchema, LongText, ModelName, Name, OutputSchema, Slug, example
 
 
 class TenantCreate(InputSchema):
     """A new tenant."""
+
+    model_config = example({"name": "Tern Bicycles", "slug": "tern"})
 
     name: Name = Field(examples=["Tern Bicycles"])
     slug: Slug = Field(examples=["tern"])
@@ -21,6 +23,8 @@ class TenantCreate(InputSchema):
 
 class TenantUpdate(InputSchema):
     """What a tenant's admins may change of it."""
+
+    model_config = example({"system_prompt": "You speak for Tern Bicycles. Be brief."})
 
     name: Name | None = None
     system_prompt: LongText | None = Field(None, description="Instructions for answers that name no agent.")

@@ -12,7 +12,7 @@ from app.schemas.base import Deleted, PageOf, page_of
 router = APIRouter(prefix="/agents", tags=["agents"], route_class=StrictJsonRoute)
 
 
-@router.post("", status_code=201, summary="Create an agent", responses=errors(404, 409))
+@router.post("", status_code=201, summary="Create an agent", responses=errors(404, 409, 413))
 async def create_agent(_: AgentsWriter, agents: AgentsServiceDep, wanted: AgentCreate) -> AgentRead:
     """Give it instructions, a model, and the knowledge bases that it may answer from (none means all)."""
     return AgentRead.model_validate(await agents.create(wanted))
@@ -30,7 +30,7 @@ async def get_agent(_: AgentsReader, agents: AgentsReading, agent_id: str) -> Ag
     return AgentRead.model_validate(await agents.get(agent_id))
 
 
-@router.patch("/{agent_id}", summary="Change an agent", responses=errors(404, 409))
+@router.patch("/{agent_id}", summary="Change an agent", responses=errors(404, 409, 413))
 async def update_agent(_: AgentsWriter, agents: AgentsServiceDep, agent_id: str, changes: AgentUpdate) -> AgentRead:
     """What is left out stays as it is."""
     return AgentRead.model_validate(await agents.update(agent_id, changes))

@@ -12,7 +12,7 @@ from app.schemas.base import PageOf, page_of
 router = APIRouter(prefix="/api-keys", tags=["api keys"], route_class=StrictJsonRoute)
 
 
-@router.post("", status_code=201, summary="Create an API key", responses=errors())
+@router.post("", status_code=201, summary="Create an API key", responses=errors(409, 413))
 async def create_api_key(_: TenantAdmin, keys: ApiKeysServiceDep, wanted: ApiKeyCreate) -> ApiKeyIssued:
     """The secret is in `key`, this once. A key can be given no more than the key that makes it has."""
     key, secret = await keys.create(wanted)

@@ -46,7 +46,7 @@ Question = Annotated[ChatStreamRequest, Body(openapi_examples=_EXAMPLES)]
     status_code=200,
     summary="Ask, and stream the answer",
     response_class=EventStreamResponse,
-    responses=_STREAM | errors(400, 404, 502, 503),
+    responses=_STREAM | errors(404, 409, 413, 502),
 )
 async def stream_chat(
     caller: ChatCaller, tenant: TenantDep, app: ApplicationDep, request: Request, question: Question
@@ -61,7 +61,7 @@ async def stream_chat(
     return stream_answer(request, run, stream_format=question.stream_format, headers=headers)
 
 
-@router.post("", summary="Ask, and get the whole answer", responses=_ACCEPTED | errors(404, 502, 503))
+@router.post("", summary="Ask, and get the whole answer", responses=_ACCEPTED | errors(404, 409, 413, 502))
 async def ask(
     caller: ChatCaller, tenant: TenantDep, app: ApplicationDep, response: Response, question: ChatOnceRequest
 ) -> ChatResponse | RunAccepted:

@@ -12,7 +12,7 @@ from app.schemas.conversation import ConversationCreate, ConversationRead, Conve
 router = APIRouter(prefix="/conversations", tags=["conversations"], route_class=StrictJsonRoute)
 
 
-@router.post("", status_code=201, summary="Create a conversation", responses=errors(404))
+@router.post("", status_code=201, summary="Create a conversation", responses=errors(404, 409, 413))
 async def create_conversation(
     _: ChatCaller, conversations: ConversationsServiceDep, wanted: ConversationCreate
 ) -> ConversationRead:
@@ -36,7 +36,7 @@ async def get_conversation(
     return ConversationRead.model_validate(await conversations.get(conversation_id))
 
 
-@router.patch("/{conversation_id}", summary="Change a conversation", responses=errors(404))
+@router.patch("/{conversation_id}", summary="Change a conversation", responses=errors(404, 413))
 async def update_conversation(
     _: ChatCaller, conversations: ConversationsServiceDep, conversation_id: str, changes: ConversationUpdate
 ) -> ConversationRead:

@@ -16,7 +16,7 @@ from app.api.deps import (
     PageDep,
     WriteSessionDep,
 )
-from app.api.errors import errors
+from app.api.errors import Responses, errors
 from app.api.progress import progress_stream
 from app.api.sse import HEADERS
 from app.api.uploads import receive_upload
@@ -26,6 +26,23 @@ from app.services.documents import content_of
 from app.services.intake import StoredUpload
 
 router = APIRouter(prefix="/documents", tags=["documents"])
+_PROGRESS: Responses = {
+    200: {
+        "description": "Server-sent events.",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'event: document.ready\ndata: {"id": "doc_...", "status": "ready", "progress": 1.0}\n\n',
+            }
+        },
+    }
+}
+_CONTENT: Responses = {
+    200: {
+        "description": "The file, in its own content type.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
 _UPLOAD_FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -39,7 +56,8 @@ _UPLOAD_FORM: dict[str, Any] = {
                         "knowledge_base_id": {"type": "string"},
                         "metadata": {"type": "string", "description": "A JSON object.", "example": '{"year": 2026}'},
                     },
-                }
+                },
+                "example": {"file": "handbook.pdf", "metadata": '{"year": 2026}'},
             }
         },
     }
@@ -50,7 +68,7 @@ _UPLOAD_FORM: dict[str, Any] = {
     "/upload",
     status_code=202,
     summary="Upload a document",
-    responses=errors(400, 404, 413, 415),
+    responses=errors(404, 409, 413, 415),
     openapi_extra=_UPLOAD_FORM,
 )
 async def upload_document(caller: DocumentsWriter, app: ApplicationDep, request: Request) -> DocumentAccepted:
@@ -95,7 +113,7 @@ async def list_failed_documents(_: DocumentsReader, documents: DocumentsReading,
     return page_of(DocumentRead, await documents.list(page, status="failed"))
 
 
-@router.post("/failed/replay", status_code=202, summary="Process failed documents again", responses=errors())
+@router.post("/failed/replay", status_code=202, summary="Process failed documents again", responses=errors(409))
 async def replay_failed_documents(
     _: DocumentsWriter, documents: DocumentsServiceDep, session: WriteSessionDep
 ) -> ReplayedRead:
@@ -109,14 +127,24 @@ async def get_document(_: DocumentsReader, documents: DocumentsReading, document
     return DocumentRead.model_validate(await documents.get(document_id))
 
 
-@router.get("/{document_id}/events", summary="Follow a document", responses=errors(404))
+@router.get(
+    "/{document_id}/events",
+    summary="Follow a document",
+    response_class=StreamingResponse,
+    responses=_PROGRESS | errors(404),
+)
 async def follow_document(caller: DocumentsReader, app: ApplicationDep, document_id: str) -> StreamingResponse:
     """Server-sent events with the document whenever it moves, until it is ready or failed."""
     events = await progress_stream(app, caller, document_id)
     return StreamingResponse(events, headers=HEADERS)
 
 
-@router.get("/{document_id}/content", summary="Download the original", responses=errors(404))
+@router.get(
+    "/{document_id}/content",
+    summary="Download the original",
+    response_class=StreamingResponse,
+    responses=_CONTENT | errors(404),
+)
 async def get_content(
     caller: DocumentsReader, documents: DocumentsReading, app: ApplicationDep, document_id: str
 ) -> StreamingResponse:

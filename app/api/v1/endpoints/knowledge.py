@@ -20,7 +20,7 @@ from app.services.knowledge import search
 router = APIRouter(prefix="/knowledge", tags=["knowledge"], route_class=StrictJsonRoute)
 
 
-@router.post("/search", summary="Search documents", responses=errors(404, 503))
+@router.post("/search", summary="Search documents", responses=errors(404, 409, 413))
 async def search_knowledge(caller: DocumentsReader, app: ApplicationDep, request: SearchRequest) -> SearchResponse:
     """The passages that fit a question best, by meaning and by words. Ranks are public, similarity scores are not."""
     passages = await search(app.resources.database, app.retriever, caller, request)
@@ -34,7 +34,7 @@ async def search_knowledge(caller: DocumentsReader, app: ApplicationDep, request
 _PASSAGE_FIELDS = ("chunk_id", "document_id", "title", "text", "page", "start", "end", "headings")
 
 
-@router.post("", status_code=201, summary="Create a knowledge base", responses=errors())
+@router.post("", status_code=201, summary="Create a knowledge base", responses=errors(409, 413))
 async def create_knowledge_base(
     _: DocumentsWriter, knowledge: KnowledgeServiceDep, wanted: KnowledgeBaseCreate
 ) -> KnowledgeBaseRead:
@@ -58,7 +58,7 @@ async def get_knowledge_base(
     return KnowledgeBaseRead.model_validate(await knowledge.get(knowledge_base_id))
 
 
-@router.patch("/{knowledge_base_id}", summary="Change a knowledge base", responses=errors(404))
+@router.patch("/{knowledge_base_id}", summary="Change a knowledge base", responses=errors(404, 413))
 async def update_knowledge_base(
     _: DocumentsWriter, knowledge: KnowledgeServiceDep, knowledge_base_id: str, changes: KnowledgeBaseUpdate
 ) -> KnowledgeBaseRead:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from app.api.access import ChatCaller
 from app.api.answers import StreamFormat, replay_run
 from app.api.deps import ApplicationDep, PageDep, RunsReading
-from app.api.errors import errors
+from app.api.errors import Responses, errors
 from app.api.sse import EventStreamResponse
 from app.schemas.base import PageOf, page_of
 from app.schemas.run import RunRead
@@ -16,6 +16,18 @@ from app.schemas.run import RunRead
 _EVENT_NUMBER = re.compile(r"[0-9]{1,18}")
 
 router = APIRouter(prefix="/runs", tags=["runs"])
+
+_STREAM: Responses = {
+    200: {
+        "description": "Server-sent events.",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'id: 2\nevent: text.delta\ndata: {"type":"text.delta","sequence_number":2,"text":"Two years"}\n\n',
+            }
+        },
+    }
+}
 
 
 @router.get("", summary="List runs", responses=errors())
@@ -36,7 +48,7 @@ async def get_run(caller: ChatCaller, app: ApplicationDep, runs: RunsReading, ru
     status_code=200,
     summary="Read a run's stream",
     response_class=EventStreamResponse,
-    responses=errors(404),
+    responses=_STREAM | errors(404),
 )
 async def read_run_stream(
     caller: ChatCaller,

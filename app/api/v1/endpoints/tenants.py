@@ -19,13 +19,13 @@ async def get_own_tenant(_: TenantCaller, tenants: OwnTenantReading) -> TenantRe
     return TenantRead.model_validate(await tenants.get())
 
 
-@router.patch("/tenant", summary="Change your tenant", responses=errors())
+@router.patch("/tenant", summary="Change your tenant", responses=errors(413))
 async def update_own_tenant(_: TenantAdmin, tenants: OwnTenantServiceDep, changes: TenantUpdate) -> TenantRead:
     """Its name, and the system prompt and model of answers that name no agent."""
     return TenantRead.model_validate(await tenants.update(changes))
 
 
-@router.post("/tenants", status_code=201, summary="Create a tenant", responses=errors(409))
+@router.post("/tenants", status_code=201, summary="Create a tenant", responses=errors(409, 413))
 async def create_tenant(_: PlatformAdmin, app: ApplicationDep, wanted: TenantCreate) -> TenantCreated:
     """With its first owner key, whose secret is shown this once."""
     tenant, key, secret = await app.tenants.create(wanted)
@@ -45,7 +45,7 @@ async def get_tenant(_: PlatformAdmin, app: ApplicationDep, tenant_id: str) -> T
     return TenantRead.model_validate(await app.tenants.get(tenant_id))
 
 
-@router.post("/tenants/{tenant_id}/suspend", summary="Suspend a tenant", responses=errors(404))
+@router.post("/tenants/{tenant_id}/suspend", summary="Suspend a tenant", responses=errors(404, 409))
 async def suspend_tenant(_: PlatformAdmin, app: ApplicationDep, tenant_id: str) -> TenantRead:
     """Its credentials are refused from now on; its data stays."""
     tenant = await app.tenants.set_status(tenant_id, TenantStatus.SUSPENDED)
@@ -53,7 +53,7 @@ async def suspend_tenant(_: PlatformAdmin, app: ApplicationDep, tenant_id: str) 
     return TenantRead.model_validate(tenant)
 
 
-@router.post("/tenants/{tenant_id}/resume", summary="Resume a tenant", responses=errors(404))
+@router.post("/tenants/{tenant_id}/resume", summary="Resume a tenant", responses=errors(404, 409))
 async def resume_tenant(_: PlatformAdmin, app: ApplicationDep, tenant_id: str) -> TenantRead:
     """Its credentials are good again."""
     tenant = await app.tenants.set_status(tenant_id, TenantStatus.ACTIVE)
@@ -61,7 +61,9 @@ async def resume_tenant(_: PlatformAdmin, app: ApplicationDep, tenant_id: str) -
     return TenantRead.model_validate(tenant)
 
 
-@router.post("/tenants/{tenant_id}/api-keys", status_code=201, summary="Create a tenant's key", responses=errors(404))
+@router.post(
+    "/tenants/{tenant_id}/api-keys", status_code=201, summary="Create a tenant's key", responses=errors(404, 409, 413)
+)
 async def create_tenant_key(
     _: PlatformAdmin, app: ApplicationDep, tenant_id: str, wanted: ApiKeyCreate
 ) -> ApiKeyIssued:
