@@ -1,10 +1,12 @@
 """Queries on jobs: a tenant's own, and the queue across tenants that dispatch and workers share."""
 
+import random
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models.job import Job, JobState
@@ -46,30 +48,43 @@ class JobQueue:
 
         A job is due when it waits and its time has come, when it was sent before ``resend_before`` and never begun,
         or when its holder's lease has run out. A tenant has at most ``per_tenant`` jobs sent or running at a time,
-        and at most ``limit`` jobs are sent or running in all.
+        and at most ``limit`` jobs are sent or running in all. Whoever has fewest comes first; among equals the draw
+        decides, as by age the tenants with the oldest backlogs would share everything among them.
         """
+        held = await self._held(now, resend_before)
+        waiting = [
+            (held.get(tenant_id, 0) + turn, random.random(), job_id)  # noqa: S311 - a fair draw, no secret
+            for job_id, tenant_id, turn in await self._waiting(now, resend_before, per_tenant)
+            if held.get(tenant_id, 0) + turn <= per_tenant
+        ]
+        chosen = [job_id for _, _, job_id in sorted(waiting)[: max(0, limit - sum(held.values()))]]
+        if not chosen:
+            return []
+        jobs = {job.id: job for job in await self.session.scalars(select(Job).where(Job.id.in_(chosen)))}
+        return [jobs[job_id] for job_id in chosen]
+
+    async def _held(self, now: datetime, resend_before: datetime) -> dict[str, int]:
+        """How many jobs each tenant has sent or running."""
         is_held = or_(
             and_(Job.state == JobState.SENT, Job.updated_at >= resend_before),
             and_(Job.state == JobState.RUNNING, Job.lease_until >= now),
         )
+        counts = await self.session.execute(select(Job.tenant_id, func.count()).where(is_held).group_by(Job.tenant_id))
+        return dict(counts.all())
+
+    async def _waiting(self, now: datetime, resend_before: datetime, per_tenant: int) -> Sequence[Row[str, str, int]]:
+        """The first due jobs of each tenant: id, tenant, and place in the tenant's line."""
         is_due = or_(
             and_(Job.state == JobState.QUEUED, Job.next_attempt_at <= now),
             and_(Job.state == JobState.SENT, Job.updated_at < resend_before),
             and_(Job.state == JobState.RUNNING, Job.lease_until < now),
         )
-        counts = await self.session.execute(select(Job.tenant_id, func.count()).where(is_held).group_by(Job.tenant_id))
-        held: dict[str, int] = dict(counts.all())
         turn = func.row_number().over(partition_by=Job.tenant_id, order_by=(Job.next_attempt_at, Job.id)).label("turn")
-        candidates = select(Job.id, Job.tenant_id, turn).where(is_due).subquery()
-        statement = (
-            select(Job, candidates.c.turn)
-            .join(candidates, and_(candidates.c.id == Job.id, candidates.c.tenant_id == Job.tenant_id))
-            .where(candidates.c.turn <= per_tenant)
-            .order_by(candidates.c.turn, Job.id)
+        line = select(Job.id, Job.tenant_id, turn).where(is_due).subquery()
+        statement = select(Job.id, Job.tenant_id, line.c.turn).join(
+            line, and_(line.c.id == Job.id, line.c.tenant_id == Job.tenant_id)
         )
-        free = max(0, limit - sum(held.values()))
-        rows = await self.session.execute(statement)
-        return [job for job, turn in rows if turn <= per_tenant - held.get(job.tenant_id, 0)][:free]
+        return (await self.session.execute(statement.where(line.c.turn <= per_tenant))).all()
 
     async def mark_sent(self, jobs: Sequence[Job], now: datetime) -> None:
         """Remember that the broker is being told; the send itself follows the commit."""
@@ -77,6 +92,11 @@ class JobQueue:
             job.state = JobState.SENT
             job.updated_at = now
         await self.session.flush()
+
+    async def take_back(self, job_ids: Sequence[str]) -> None:
+        """Let jobs wait again that the broker did not take."""
+        statement = update(Job).where(Job.id.in_(job_ids), Job.state == JobState.SENT)
+        await self.session.execute(statement.values(state=JobState.QUEUED))
 
     async def claim(self, job_id: str, now: datetime, lease_until: datetime) -> Job | None:
         """Take a job whose turn has come: counts the attempt before the work. None where it is not to be had."""

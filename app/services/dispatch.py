@@ -1,6 +1,7 @@
 """Dispatch: what waits in the database is handed to the broker, fairly, and again where the broker lost it."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -31,11 +32,12 @@ class Dispatcher:
 
     async def poke(self) -> None:
         """Look for due jobs soon, in the background; what fails now is found by the next regular look."""
-        task = asyncio.create_task(self._dispatch_quietly())
+        task = asyncio.create_task(self.dispatch_quietly())
         self._pokes.add(task)
         task.add_done_callback(self._pokes.discard)
 
-    async def _dispatch_quietly(self) -> None:
+    async def dispatch_quietly(self) -> None:
+        """Send what is due, for callers who could do nothing about it if that fails."""
         try:
             await self.dispatch_due()
         except AppError as error:
@@ -61,9 +63,17 @@ class Dispatcher:
             queue = JobQueue(session)
             jobs = await self._due(queue)
             await queue.mark_sent(jobs, utc_now())
-        for job in jobs:
-            await asyncio.to_thread(self._sender.send, job.kind, job.id)
+        await self._send(jobs)
         return len(jobs)
+
+    async def _send(self, jobs: Sequence[Job]) -> None:
+        for position, job in enumerate(jobs):
+            try:
+                await asyncio.to_thread(self._sender.send, job.kind, job.id)
+            except Exception:
+                async with self._database.write(SYSTEM) as session:
+                    await JobQueue(session).take_back([unsent.id for unsent in jobs[position:]])
+                raise
 
     async def _due(self, queue: JobQueue) -> list[Job]:
         now = utc_now()

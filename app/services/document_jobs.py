@@ -1,33 +1,22 @@
-"""The background work on documents: processing an upload, and removing what a deletion left behind."""
+"""The background work on documents: processing an upload, and removing what a deletion or a new version left behind."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from uuid import UUID
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
-from app.adapters.embeddings.base import Vector
 from app.adapters.embeddings.errors import EmbeddingFailed
-from app.adapters.parsing.base import ParsedDocument, ParseFailure
-from app.adapters.storage.base import FileStorage
-from app.adapters.vectors.base import VectorPoint, VectorStore
-from app.core.database import Database, WriteSession
-from app.core.ids import chunk_uuid, id_of_uuid
+from app.adapters.parsing.base import ParseFailure
+from app.core.database import WriteSession
 from app.models.document import Document, DocumentStatus
 from app.repositories.documents import ChunksRepository, DocumentsRepository
-from app.services.ingestion.chunk import Chunk
-from app.services.ingestion.pipeline import Pipeline, Stage
-from app.services.jobs import HeldJob, JobFailure
-from app.services.usage import UsageService
+from app.services.document_sink import DocumentGone, DocumentSink, Stores, version_of
+from app.services.ingestion.pipeline import Pipeline
+from app.services.jobs import HeldJob, JobFailure, JobKind, LeaseLost, enqueue
 
 #: Failures of the parsing process, not of the file: another try may end better.
-_WORTH_RETRYING = frozenset({"parser_crashed"})
-
-
-class DocumentGone(JobFailure):
-    """The document was deleted while its job waited: nothing is left to do."""
-
-    def __init__(self) -> None:
-        super().__init__("document_deleted", "The document was deleted.", is_final=True)
+_WORTH_RETRYING = frozenset({"parser_crashed", "parser_cancelled"})
 
 
 def original_of(document_id: str) -> str:
@@ -35,17 +24,10 @@ def original_of(document_id: str) -> str:
     return f"{document_id}/original"
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
-    """The three places that hold a document: rows, vectors, files."""
-
-    database: Database
-    vectors: VectorStore
-    files: FileStorage
-
-
 class ProcessDocument:
     """Parses, chunks, embeds and stores a document; doing it twice changes nothing."""
+
+    is_given_up = True
 
     def __init__(self, stores: Stores, pipeline: Pipeline) -> None:
         self._stores = stores
@@ -56,22 +38,28 @@ class ProcessDocument:
         document = await self._load(job)
         sink = DocumentSink(self._stores, job, document, model=self._pipeline.embedder.name)
         try:
-            async with self._stores.files.for_tenant(job.context).local_copy(original_of(document.id)) as path:
+            async with self._original(job, document) as path:
                 await self._pipeline.ingest(path, document.content_type, sink, sink.report)
-        except DocumentGone:
-            await self._stores.vectors.for_tenant(job.context).delete_document(document.id)
+        except LeaseLost:
+            await self._withdraw(job, document)
             raise
         except ParseFailure as failure:
             raise JobFailure(failure.code, failure.message, is_final=failure.code not in _WORTH_RETRYING) from failure
         except EmbeddingFailed as failure:
             raise JobFailure("embedding_failed", str(failure), is_final=False) from failure
-        except FileNotFoundError as failure:
-            raise JobFailure("file_missing", "The stored file is gone. Upload it again.", is_final=True) from failure
-        await self._remove_old_vectors(job, document)
+
+    async def clear(self, job: HeldJob) -> None:
+        """Remove the vectors of the version that did not come about; all of them where the document was deleted."""
+        async with self._stores.database.write(job.context.tenant_id) as session:
+            await job.confirm(session)
+            document = await DocumentsRepository(session, job.context).find(job.subject_id)
+        vectors = self._stores.vectors.for_tenant(job.context)
+        await vectors.delete_document(job.subject_id, keep_generation=document.generation if document else None)
 
     async def give_up(self, job: HeldJob, session: WriteSession, failure: JobFailure, *, is_final: bool) -> None:
         """Show the failure on the document; a version that was visible before stays visible."""
-        await DocumentsRepository(session, job.context).set(
+        documents = DocumentsRepository(session, job.context)
+        is_there = await documents.set(
             job.subject_id,
             status=DocumentStatus.FAILED if is_final else DocumentStatus.PROCESSING,
             stage="failed" if is_final else "waiting",
@@ -79,125 +67,76 @@ class ProcessDocument:
             error_code=failure.code,
             error_message=failure.message,
         )
+        document = await documents.find(job.subject_id) if is_there and is_final else None
+        if document is not None:
+            chunks = ChunksRepository(session, job.context)
+            await chunks.remove_other_generations(document.id, document.generation)
 
     async def _load(self, job: HeldJob) -> Document:
         async with self._stores.database.write(job.context.tenant_id) as session:
             await job.confirm(session)
-            documents = DocumentsRepository(session, job.context)
-            document = await documents.find(job.subject_id)
+            document = await DocumentsRepository(session, job.context).find(job.subject_id)
             if document is None:
                 raise DocumentGone
             document.attempts = job.attempt
             document.status = DocumentStatus.PROCESSING
         return document
 
-    async def _remove_old_vectors(self, job: HeldJob, document: Document) -> None:
-        if document.generation:
-            vectors = self._stores.vectors.for_tenant(job.context)
-            await vectors.delete_document(document.id, keep_generation=document.generation + 1)
+    @asynccontextmanager
+    async def _original(self, job: HeldJob, document: Document) -> AsyncIterator[Path]:
+        """The uploaded file; raises JobFailure where it is gone or not what was uploaded."""
+        files = self._stores.files.for_tenant(job.context)
+        async with AsyncExitStack() as stack:
+            try:
+                path = await stack.enter_async_context(files.local_copy(original_of(document.id)))
+            except FileNotFoundError as error:
+                raise JobFailure("file_missing", "The stored file is gone. Upload it again.", is_final=True) from error
+            if await asyncio.to_thread(_sha256, path) != document.content_hash:
+                raise JobFailure("corrupt", "The stored file was damaged. Upload it again.", is_final=True)
+            yield path
+
+    async def _withdraw(self, job: HeldJob, document: Document) -> None:
+        """Remove what this worker wrote after others had gone on without it.
+
+        As long as the version that it was to make may still come about, its points are those of the one who makes it.
+        """
+        made = document.generation + 1
+        async with self._stores.database.write(job.context.tenant_id) as session:
+            now = await DocumentsRepository(session, job.context).find(document.id)
+            if now is None or now.generation > made:
+                enqueue(session, job.context, JobKind.DOCUMENT_PRUNE, version_of(document.id, made))
 
 
-class DocumentSink:
-    """Writes one new generation of a document; readers see nothing of it until ``finish``."""
+class PruneDocument:
+    """Removes the vectors of a version that another has replaced: nobody sees them, but they crowd every search."""
 
-    def __init__(self, stores: Stores, job: HeldJob, document: Document, *, model: str) -> None:
+    is_given_up = False
+
+    def __init__(self, stores: Stores) -> None:
         self._stores = stores
-        self._job = job
-        self._document = document
-        self._model = model
-        self._generation = document.generation + 1
-        self._vectors = stores.vectors.for_tenant(job.context)
 
-    async def report(self, stage: Stage, progress: float) -> None:
-        """Show where the work is."""
-        async with self._stores.database.write(self._job.context.tenant_id) as session:
-            await self._job.confirm(session)
-            await self._show(session, stage=stage, progress=progress)
+    async def run(self, job: HeldJob) -> None:
+        """Remove the version, unless it is the visible one or yet to come."""
+        document_id, _, generation = job.subject_id.partition("/")
+        database = self._stores.database
+        async with database.read(job.context.tenant_id) as session:
+            document = await DocumentsRepository(session, job.context).find(document_id)
+        if document is None or int(generation) < document.generation:
+            await self._stores.vectors.for_tenant(job.context).delete_generation(document_id, int(generation))
+        async with database.write(job.context.tenant_id) as session:
+            await job.succeed(session)
 
-    async def begin(self) -> None:
-        """Clear what an earlier attempt at this generation left."""
-        await self._vectors.delete_document(self._document.id, keep_generation=self._document.generation)
-        async with self._stores.database.write(self._job.context.tenant_id) as session:
-            await self._job.confirm(session)
-            chunks = ChunksRepository(session, self._job.context)
-            await chunks.remove_other_generations(self._document.id, self._document.generation)
+    async def clear(self, job: HeldJob) -> None:
+        """Nothing: what is left is the job itself."""
 
-    async def store(self, chunks: Sequence[Chunk], vectors: Sequence[Vector], progress: float) -> None:
-        """Keep a batch: vectors first, so that a row never names a vector that is not there."""
-        await self._vectors.upsert([self._point(chunk, vector) for chunk, vector in zip(chunks, vectors, strict=True)])
-        rows = await asyncio.to_thread(lambda: [self._row(chunk) for chunk in chunks])
-        async with self._stores.database.write(self._job.context.tenant_id) as session:
-            await self._job.confirm(session)
-            await ChunksRepository(session, self._job.context).write(rows)
-            await self._show(session, stage="embedding", progress=progress)
-
-    async def finish(self, document: ParsedDocument, *, chunk_count: int, tokens: int) -> None:
-        """Check the vectors' number, then flip the generation and end the job in one commit."""
-        stored = await self._vectors.count(self._document.id, self._generation)
-        if stored != chunk_count:
-            raise JobFailure(
-                "vectors_incomplete", "The vector store lost a part of the document. It is tried again.", is_final=False
-            )
-        async with self._stores.database.write(self._job.context.tenant_id) as session:
-            await self._job.succeed(session)
-            await self._flip(session, document, chunk_count)
-            UsageService(session, self._job.context).record(
-                "embedding",
-                f"{self._document.id}/{self._generation}",
-                model=self._model,
-                input_tokens=tokens,
-            )
-
-    async def _flip(self, session: WriteSession, document: ParsedDocument, chunk_count: int) -> None:
-        await ChunksRepository(session, self._job.context).remove_other_generations(self._document.id, self._generation)
-        await self._show(
-            session,
-            status=DocumentStatus.READY,
-            stage="done",
-            progress=1.0,
-            generation=self._generation,
-            chunk_count=chunk_count,
-            page_count=len(document.pages) or None,
-            title=(document.title or "")[:500] or self._document.title,
-            error_code=None,
-            error_message=None,
-        )
-
-    async def _show(self, session: WriteSession, **values: object) -> None:
-        if not await DocumentsRepository(session, self._job.context).set(self._document.id, **values):
-            raise DocumentGone
-
-    def _uuid(self, chunk: Chunk) -> UUID:
-        return chunk_uuid(self._job.context.tenant_id, self._document.id, self._generation, chunk.ordinal)
-
-    def _point(self, chunk: Chunk, vector: Vector) -> VectorPoint:
-        return VectorPoint(
-            id=self._uuid(chunk),
-            document_id=self._document.id,
-            knowledge_base_id=self._document.knowledge_base_id,
-            generation=self._generation,
-            text=chunk.text,
-            vector=vector,
-            metadata=self._document.meta,
-        )
-
-    def _row(self, chunk: Chunk) -> dict[str, object]:
-        return {
-            "tenant_id": self._job.context.tenant_id,
-            "id": id_of_uuid("chk", self._uuid(chunk)),
-            "document_id": self._document.id,
-            "generation": self._generation,
-            "ordinal": chunk.ordinal,
-            "text": chunk.text,
-            "start": chunk.start,
-            "end": chunk.end,
-            "page": chunk.page,
-            "headings": list(chunk.headings),
-        }
+    async def give_up(self, job: HeldJob, session: WriteSession, failure: JobFailure, *, is_final: bool) -> None:
+        """Nothing shows it: it is tried until it is done."""
 
 
 class PurgeDocument:
     """Removes what a deleted document left: vectors, files, and at last its row with its chunks."""
+
+    is_given_up = False
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
@@ -213,5 +152,13 @@ class PurgeDocument:
             if document is not None:
                 await documents.remove(document)
 
+    async def clear(self, job: HeldJob) -> None:
+        """Nothing: what is left is the job itself."""
+
     async def give_up(self, job: HeldJob, session: WriteSession, failure: JobFailure, *, is_final: bool) -> None:
-        """The document stays invisible; the failed job tells the operator what is left to remove."""
+        """The document stays invisible; it is tried until nothing of it is left."""
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

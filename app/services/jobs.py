@@ -22,6 +22,7 @@ from app.repositories.jobs import JobQueue, JobsRepository
 log = structlog.get_logger()
 
 _HEARTBEATS_PER_LEASE = 3
+_LONGEST_DELAY_SECONDS = 3600.0
 
 
 class JobKind(StrEnum):
@@ -29,6 +30,7 @@ class JobKind(StrEnum):
 
     DOCUMENT_PROCESS = "document.process"
     DOCUMENT_PURGE = "document.purge"
+    DOCUMENT_PRUNE = "document.prune"
 
 
 class LeaseLost(Exception):
@@ -62,8 +64,9 @@ class RetryPolicy:
     lease: float = 30.0
 
     def delay_after(self, attempt: int) -> timedelta:
-        """The pause after a failed attempt: it doubles each time, with up to a quarter of jitter."""
-        return timedelta(seconds=self.delay * 2 ** (attempt - 1) * random.uniform(1.0, 1.25))  # noqa: S311 - jitter
+        """The pause after a failed attempt: it doubles each time up to an hour, with up to a quarter of jitter."""
+        pause = min(self.delay * 2.0 ** min(attempt - 1, 30), _LONGEST_DELAY_SECONDS)
+        return timedelta(seconds=pause * random.uniform(1.0, 1.25))  # noqa: S311 - jitter
 
 
 def enqueue(session: WriteSession, context: TenantContext, kind: JobKind, subject_id: str) -> Job:
@@ -115,16 +118,31 @@ class HeldJob:
             error_message=failure.message,
         )
 
+    async def put_back(self, session: WriteSession) -> None:
+        """Give the job back as if it had not been begun: no fault of its own ended the attempt; raises LeaseLost."""
+        await self._set(
+            session, state=JobState.QUEUED, lease_until=None, next_attempt_at=utc_now(), attempt=self.attempt - 1
+        )
+
     async def _set(self, session: WriteSession, **values: object) -> None:
         if not await JobsRepository(session, self.context).set_if_held(self.id, self.fencing_token, **values):
             raise LeaseLost
 
 
 class JobWork(Protocol):
-    """What a kind of job does; both methods end the job in a transaction of their own."""
+    """What a kind of job does. What ``is_given_up`` after the last retry ends as failed; the rest is tried until it is done."""
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the job may end undone."""
+        ...
 
     async def run(self, job: HeldJob) -> None:
         """Do the work and call ``job.succeed``; raises JobFailure, or anything unforeseen."""
+        ...
+
+    async def clear(self, job: HeldJob) -> None:
+        """Remove what failed attempts left, before the job ends as failed; it is still held. Raises LeaseLost."""
         ...
 
     async def give_up(self, job: HeldJob, session: WriteSession, failure: JobFailure, *, is_final: bool) -> None:
@@ -139,9 +157,41 @@ class JobRunner:
         self._database = database
         self._work = work
         self._policy = policy
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._stopping = asyncio.Event()
+
+    @property
+    def in_work(self) -> int:
+        """How many jobs are in work."""
+        return len(self._tasks)
 
     async def run(self, job_id: str) -> bool:
-        """Do the job, if it is to be had; whether it was. Doubled and stale messages end here."""
+        """Do the job, if it is to be had; whether it was. Doubled and stale messages end here.
+
+        Runs in a task of its own for each job, which ``stop`` cancels.
+        """
+        task = asyncio.current_task()
+        if self._stopping.is_set() or task is None:
+            return False
+        self._tasks.add(task)
+        try:
+            return await self._run(job_id)
+        except asyncio.CancelledError:
+            if self._stopping.is_set():
+                return False
+            raise
+        finally:
+            self._tasks.discard(task)
+
+    async def stop(self) -> None:
+        """Begin nothing more; what is in work is broken off and put back, to be begun anew by whoever starts next."""
+        self._stopping.set()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, job_id: str) -> bool:
         job = await self._claim(job_id)
         if job is None:
             log.info("job_not_available", job_id=job_id)
@@ -165,15 +215,25 @@ class JobRunner:
             await self._attempt(job)
         except LeaseLost:
             log.warning("job_lease_lost", kind=job.kind, attempt=job.attempt)
+        except asyncio.CancelledError:
+            await self._put_back(job)
+            raise
         finally:
             heartbeat.cancel()
             with suppress(asyncio.CancelledError):
                 await heartbeat
 
+    async def _put_back(self, job: HeldJob) -> None:
+        try:
+            async with self._database.write(job.context.tenant_id) as session:
+                await job.put_back(session)
+        except (LeaseLost, AppError) as error:
+            log.warning("job_not_put_back", kind=job.kind, error=type(error).__name__)
+
     async def _attempt(self, job: HeldJob) -> None:
         work = self._work[job.kind]
         try:
-            if job.attempt > self._policy.max_retries + 1:
+            if work.is_given_up and job.attempt > self._policy.max_retries + 1:
                 raise JobFailure(
                     "worker_lost",
                     "Processing stopped without a word each time it was tried. The file may exhaust the worker's memory.",
@@ -190,7 +250,9 @@ class JobRunner:
             await self._end(work, job, _unforeseen(error))
 
     async def _end(self, work: JobWork, job: HeldJob, failure: JobFailure) -> None:
-        is_final = failure.is_final or job.attempt > self._policy.max_retries
+        is_final = failure.is_final or (work.is_given_up and job.attempt > self._policy.max_retries)
+        if is_final:
+            await self._clear(work, job)
         async with self._database.write(job.context.tenant_id) as session:
             if is_final:
                 await job.fail(session, failure)
@@ -198,6 +260,14 @@ class JobRunner:
                 await job.retry(session, failure, self._policy)
             await work.give_up(job, session, failure, is_final=is_final)
         log.warning("job_attempt_failed", kind=job.kind, attempt=job.attempt, code=failure.code, is_final=is_final)
+
+    async def _clear(self, work: JobWork, job: HeldJob) -> None:
+        try:
+            await work.clear(job)
+        except LeaseLost:
+            raise
+        except Exception:  # rule: allow broad-except because leftovers are invisible, a job without an end is not
+            log.exception("job_leftovers_stay", kind=job.kind)
 
     async def _keep_lease(self, job: HeldJob) -> None:
         is_held = True

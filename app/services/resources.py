@@ -19,7 +19,8 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.security import Secrets, TokenVerifier, load_secrets
 from app.models.guard import GuardedSession
-from app.services.document_jobs import ProcessDocument, PurgeDocument, Stores
+from app.services.document_jobs import ProcessDocument, PruneDocument, PurgeDocument
+from app.services.document_sink import Stores
 from app.services.ingestion.pipeline import Pipeline
 from app.services.jobs import JobKind, JobRunner, JobWork, RetryPolicy
 
@@ -52,6 +53,7 @@ class Resources:
         work: dict[str, JobWork] = {
             JobKind.DOCUMENT_PROCESS.value: ProcessDocument(self.stores, pipeline),
             JobKind.DOCUMENT_PURGE.value: PurgeDocument(self.stores),
+            JobKind.DOCUMENT_PRUNE.value: PruneDocument(self.stores),
         }
         policy = RetryPolicy(settings.job_max_retries, settings.job_retry_delay_seconds, settings.job_lease_seconds)
         return JobRunner(self.database, work, policy)

@@ -3,11 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 import uvloop
 
 T = TypeVar("T")
+
+_ANSWER_SECONDS = 1.0
 
 
 class WorkerRuntime:
@@ -27,11 +30,26 @@ class WorkerRuntime:
         """Run a coroutine to its end from another thread; raises what it raises, TimeoutError after ``timeout`` s."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout)
 
+    async def is_turning(self) -> bool:
+        """Whether the loop does what it is asked within a second; called on another loop."""
+        answer: Future[None] = Future()
+        try:
+            self.loop.call_soon_threadsafe(_answer, answer)
+            await asyncio.wait_for(asyncio.wrap_future(answer), _ANSWER_SECONDS)
+        except (RuntimeError, TimeoutError):  # RuntimeError: closed
+            return False
+        return True
+
     def stop(self) -> None:
         """Cancel what still runs and end the loop."""
         asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
+
+
+def _answer(future: Future[None]) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_result(None)
 
 
 async def _cancel_all() -> None:

@@ -52,6 +52,7 @@ FURNITURE: dict[str, dict[str, str]] = {
         "auth": "makes a principal from a credential of whatever kind",
         "dispatch": "hands jobs to the broker",
         "document_jobs": "the work behind documents, which a worker does and no caller sees",
+        "document_sink": "writes a new version of a document, for the work behind documents",
         "intake": "makes a file's bytes safe before they become a document",
         "resources": "opens and closes the outside world",
         "run_recorder": "the work behind runs, which outlives the call that started it",

@@ -84,6 +84,10 @@ class TenantVectors(Protocol):
         """Remove a document's points, except those of one generation where it is given."""
         ...
 
+    async def delete_generation(self, document_id: str, generation: int) -> None:
+        """Remove the points of one version of a document."""
+        ...
+
     async def delete_all(self) -> None:
         """Remove every point of the tenant."""
         ...

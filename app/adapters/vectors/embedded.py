@@ -139,6 +139,10 @@ class EmbeddedTenantVectors:
         """Remove a document's points, except those of one generation where it is given."""
         await self._delete(filters.of_document(self._tenant_id, document_id, but=keep_generation))
 
+    async def delete_generation(self, document_id: str, generation: int) -> None:
+        """Remove the points of one version of a document."""
+        await self._delete(filters.of_document(self._tenant_id, document_id, generation=generation))
+
     async def delete_all(self) -> None:
         """Remove every point of the tenant."""
         await self._delete(filters.of_tenant(self._tenant_id))

@@ -73,6 +73,10 @@ class InMemoryTenantVectors:
         """Remove a document's points, except those of one generation where it is given."""
         self._delete(lambda point: point.document_id == document_id and point.generation != keep_generation)
 
+    async def delete_generation(self, document_id: str, generation: int) -> None:
+        """Remove the points of one version of a document."""
+        self._delete(lambda point: point.document_id == document_id and point.generation == generation)
+
     async def delete_all(self) -> None:
         """Remove every point of the tenant."""
         self._delete(lambda _: True)

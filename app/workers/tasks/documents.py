@@ -17,6 +17,12 @@ def register(app: Celery, executor: JobExecutor) -> None:
         """Remove what a deleted document left."""
         executor.execute(job_id)
 
-    retries = {"max_retries": 3, "default_retry_delay": 30}
-    app.task(bind=True, name=JobKind.DOCUMENT_PROCESS.value, **retries)(process_document)
-    app.task(bind=True, name=JobKind.DOCUMENT_PURGE.value, **retries)(purge_document)
+    def prune_document(_: Task, job_id: str) -> None:
+        """Remove a document's version that another has replaced."""
+        executor.execute(job_id)
+
+    # Shared tasks, the default, would be those of every application in the process.
+    options = {"bind": True, "shared": False, "max_retries": 3, "default_retry_delay": 30}
+    app.task(name=JobKind.DOCUMENT_PROCESS.value, **options)(process_document)
+    app.task(name=JobKind.DOCUMENT_PURGE.value, **options)(purge_document)
+    app.task(name=JobKind.DOCUMENT_PRUNE.value, **options)(prune_document)
