@@ -25,6 +25,7 @@ from app.middleware.security_headers import SecurityHeadersMiddleware
 from app.middleware.tenant import TenantMiddleware
 from app.services.application import Application, build_application
 from app.services.health import Probe
+from app.services.intake import sweep_unrecorded
 from app.services.resources import Resources, open_resources
 from app.workers.embedded import EmbeddedWorker, embedded_worker, make_dispatcher
 
@@ -68,7 +69,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     async with open_resources(settings) as resources:
         await upgrade(resources.database)
-        resources.files.sweep()
+        await sweep_unrecorded(resources.database, resources.files)
         async with embedded_worker(resources) as worker:
             application = _embedded(resources, worker)
             app.state.application = application

@@ -11,6 +11,7 @@ from app.models.document import Chunk, Document, DocumentStatus
 from app.repositories.base import TenantRepository, rows_changed
 
 _CHUNKS_PER_STATEMENT = 100
+_IDS_PER_STATEMENT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,16 @@ class DocumentsRepository(TenantRepository[Document]):
         """The ids of a base's documents."""
         statement = self.scoped().with_only_columns(Document.id)
         return (await self.session.scalars(statement.where(Document.knowledge_base_id == knowledge_base_id))).all()
+
+    async def recorded(self, identifiers: Sequence[str]) -> set[str]:
+        """Those of the ids that are documents, also where only their purge is left to do."""
+        found: set[str] = set()
+        for start in range(0, len(identifiers), _IDS_PER_STATEMENT):
+            some = identifiers[start : start + _IDS_PER_STATEMENT]
+            found.update(
+                await self.session.scalars(super().scoped().with_only_columns(Document.id).where(Document.id.in_(some)))
+            )
+        return found
 
     async def set(self, identifier: str, **values: Any) -> bool:
         """Change columns of a document that has not been deleted; whether there was one."""

@@ -1,19 +1,27 @@
 """Intake: a file's bytes are made safe and recognised, then the document and its job are recorded together."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import structlog
 
 from app.adapters.parsing import sniff
 from app.adapters.storage.base import FileStorage, StoredObject
 from app.core.database import Database, after_commit
 from app.core.errors import AppError
-from app.core.ids import new_id
+from app.core.ids import is_id, new_id
 from app.core.tenancy import TenantContext
 from app.models.document import Document
+from app.repositories.documents import DocumentsRepository
+from app.repositories.tenants import TenantsRepository
 from app.services.dispatch import Dispatcher
 from app.services.document_jobs import original_of
 from app.services.documents import AcceptedFile, DocumentsService
+
+log = structlog.get_logger()
 
 _HEAD_BYTES = 64 * 1024
 
@@ -46,10 +54,8 @@ class DocumentIntake:
         stored = await files.put(original_of(document_id), data, max_bytes=self._max_bytes)
         try:
             async with files.local_copy(stored.key) as path:
-                with path.open("rb") as file:
-                    head = file.read(_HEAD_BYTES)
-                content_type = sniff(head, path, name, declared_type)
-        except AppError:
+                content_type = await asyncio.to_thread(_recognise, path, name, declared_type)
+        except BaseException:
             await files.delete(document_id)
             raise
         return StoredUpload(document_id, name, content_type, stored)
@@ -77,3 +83,35 @@ class DocumentIntake:
     async def discard(self, context: TenantContext, upload: StoredUpload) -> None:
         """Remove an upload that will not be accepted after all."""
         await self._files.for_tenant(context).delete(upload.document_id)
+
+
+def _recognise(path: Path, name: str, declared_type: str | None) -> str:
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return sniff(head, path, name, declared_type)
+
+
+async def sweep_unrecorded(database: Database, files: FileStorage) -> int:
+    """Remove the uploads of processes that died before they recorded them; how many whole files that were.
+
+    Right only at the start of the one process that writes. Files of a tenant that the database does not know are left
+    alone: then it is more likely that the database is the wrong one.
+    """
+    await asyncio.to_thread(files.sweep)
+    removed = 0
+    for tenant_id, document_ids in (await asyncio.to_thread(files.list_all)).items():
+        context = TenantContext.for_job(tenant_id, "sweep")
+        for document_id in await _unrecorded(database, context, document_ids):
+            await files.for_tenant(context).delete(document_id)
+            removed += 1
+    if removed:
+        log.warning("unrecorded_uploads_removed", count=removed)
+    return removed
+
+
+async def _unrecorded(database: Database, context: TenantContext, document_ids: Sequence[str]) -> list[str]:
+    async with database.read(context.tenant_id) as session:
+        if await TenantsRepository(session).find(context.tenant_id) is None:
+            return []
+        recorded = await DocumentsRepository(session, context).recorded(document_ids)
+    return [document_id for document_id in document_ids if is_id(document_id) and document_id not in recorded]

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +34,11 @@ class FilesystemStorage:
         """Remove unfinished uploads: right only while no other process writes here."""
         for partial in self._root.glob("*/.partial-*"):
             partial.unlink(missing_ok=True)
+
+    def list_all(self) -> dict[str, list[str]]:
+        """The ids of the objects of each tenant that has any."""
+        tenants = (folder.name for folder in self._root.glob("*") if is_id(folder.name))
+        return {tenant: [entry.name for entry in (self._root / tenant).iterdir()] for tenant in tenants}
 
 
 class TenantFolder:
@@ -92,16 +97,12 @@ class TenantFolder:
         yield path
 
     async def delete(self, prefix: str) -> None:
-        """Remove an object, or everything below a name."""
-        path = self._path(prefix)
-        if await asyncio.to_thread(path.is_dir):
-            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
-        else:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+        """Remove an object, or everything below a name; raises OSError where something stays."""
+        await asyncio.to_thread(_remove, self._path(prefix))
 
     async def delete_all(self) -> None:
-        """Remove the tenant's folder."""
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+        """Remove the tenant's folder; raises OSError where something stays."""
+        await asyncio.to_thread(_remove, self._folder)
 
 
 def _create(path: Path) -> BinaryIO:
@@ -118,10 +119,18 @@ def _sync(file: BinaryIO) -> None:
     os.fsync(file.fileno())
 
 
+def _remove(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def _publish(partial: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial.replace(target)
-    for folder in (target.parent, target.parent.parent):
+    for folder in list(target.parents)[:3]:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)

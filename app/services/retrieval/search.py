@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from app.adapters.embeddings.base import Embedder
+from app.adapters.embeddings.base import Embedder, Vector
 from app.adapters.vectors.base import MetadataFilter, SearchMode, VectorQuery, VectorStore
 from app.core.ids import id_of_uuid
 from app.core.tenancy import TenantContext
@@ -12,8 +12,8 @@ from app.services.retrieval.passages import FoundPassage
 #: Gives the visible passages among chunk ids; the second wall, since it asks the database as the tenant.
 ReadPassages = Callable[[TenantContext, Sequence[str]], Awaitable[Mapping[str, FoundPassage]]]
 
-#: Extra candidates, so that points of a version that is being replaced cannot crowd out the visible ones.
-_SPARE_FACTOR = 2
+#: How many times ``top_k`` the store is asked for: at first, and each time that what it found is mostly not visible.
+_DEPTHS = (2, 8, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +37,30 @@ class Retriever:
         self._read_passages = read_passages
 
     async def search(self, context: TenantContext, query: SearchQuery) -> list[FoundPassage]:
-        """The passages that fit best, best first; at most ``top_k``."""
+        """The passages that fit best, best first; at most ``top_k``.
+
+        The store may also find what is not visible: of a document that is being processed or removed, or whose version
+        was replaced between its answer and the database's. Where that leaves too little, it is asked again, for more.
+        """
         vector = None if query.mode == "sparse" else await self._embedder.embed_query(query.text)
-        hits = await self._vectors.for_tenant(context).search(
-            VectorQuery(
-                text=query.text,
-                vector=vector,
-                mode=query.mode,
-                dense_weight=self._embedder.familiarity(query.text),
-                limit=query.top_k * _SPARE_FACTOR,
-                knowledge_base_ids=query.knowledge_base_ids,
-                document_ids=query.document_ids,
-                metadata=query.metadata,
-            )
+        found: list[FoundPassage] = []
+        for factor in _DEPTHS:
+            hits = await self._vectors.for_tenant(context).search(self._asked(query, vector, query.top_k * factor))
+            identifiers = [id_of_uuid("chk", hit.id) for hit in hits]
+            passages = await self._read_passages(context, identifiers) if identifiers else {}
+            found = [passages[identifier] for identifier in identifiers if identifier in passages]
+            if len(found) >= query.top_k or len(found) == len(hits):
+                break
+        return found[: query.top_k]
+
+    def _asked(self, query: SearchQuery, vector: Vector | None, limit: int) -> VectorQuery:
+        return VectorQuery(
+            text=query.text,
+            vector=vector,
+            mode=query.mode,
+            dense_weight=self._embedder.familiarity(query.text),
+            limit=limit,
+            knowledge_base_ids=query.knowledge_base_ids,
+            document_ids=query.document_ids,
+            metadata=query.metadata,
         )
-        identifiers = [id_of_uuid("chk", hit.id) for hit in hits]
-        passages = await self._read_passages(context, identifiers) if identifiers else {}
-        return [passages[identifier] for identifier in identifiers if identifier in passages][: query.top_k]
