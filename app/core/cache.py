@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from cachetools import TTLCache
@@ -23,7 +24,7 @@ class MomentaryCache(Generic[K, V]):
 
     async def get(self, key: K, look_up: Callable[[], Awaitable[V]]) -> V:
         """The value of a key, looked up where it is not remembered; raises what the look-up raises."""
-        if key in self._values:
+        with suppress(KeyError):  # not `in` first: the value may run out between the two
             return self._values[key]
         task = self._pending.get(key)
         if task is None:

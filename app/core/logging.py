@@ -21,7 +21,10 @@ def configure_logging(level: str, log_format: Literal["auto", "console", "json"]
         _redact,
     ]
     renderer: list[Processor] = (
-        [structlog.dev.ConsoleRenderer(pad_event_to=28, exception_formatter=structlog.dev.plain_traceback)]
+        [
+            _escape,
+            structlog.dev.ConsoleRenderer(pad_event_to=28, exception_formatter=structlog.dev.plain_traceback),
+        ]
         if is_console
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(serializer=_dumps)]
     )
@@ -53,6 +56,14 @@ def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         if any(word in key for word in _SECRET_WORDS):
             event[key] = "[redacted]"
     return event
+
+
+def _escape(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Show control characters instead of sending them to the terminal, which would obey."""
+    return {
+        key: ascii(value) if isinstance(value, str) and not value.isprintable() else value
+        for key, value in event.items()
+    }
 
 
 def _dumps(event: EventDict, **_: object) -> str:
