@@ -21,7 +21,7 @@ from app.core.ids import is_id
 from app.core.logging import configure_logging
 from app.core.migrations import upgrade
 from app.core.pagination import PageRequest
-from app.core.security import TokenClaims, TokenVerifier, load_secrets, write_private_file
+from app.core.security import TokenClaims, TokenVerifier, load_secrets, make_private_directory, write_private_file
 from app.core.tenancy import Role
 from app.demo import EXAMPLES, run_demo
 from app.main import create_app
@@ -101,7 +101,7 @@ def up() -> None:
 @contextmanager
 def _data_dir_to_oneself(settings: Settings) -> Iterator[None]:
     """One process a data directory: database, vectors and jobs rely on it."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_private_directory(settings.data_dir)
     with (settings.data_dir / "insula.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -156,7 +156,7 @@ def _service(settings: Settings) -> Iterator[None]:
         return
     print("Starting Insula for the demo ...", flush=True)
     log = settings.data_dir / "demo.log"
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_private_directory(settings.data_dir)
     with log.open("w") as output:
         process = subprocess.Popen([sys.executable, "-m", "app.cli", "up"], stdout=output, stderr=output)
     try:

@@ -82,9 +82,14 @@ def _stored_secrets(data_dir: Path) -> dict[str, str]:
     return loaded
 
 
+def make_private_directory(path: Path) -> None:
+    """Make a directory that only its owner may enter; one that is there already keeps its mode."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 def write_private_file(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read; it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_directory(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:

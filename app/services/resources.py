@@ -17,7 +17,7 @@ from app.adapters.vectors import build_vector_store
 from app.adapters.vectors.base import VectorStore
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.security import Secrets, TokenVerifier, load_secrets
+from app.core.security import Secrets, TokenVerifier, load_secrets, make_private_directory
 from app.models.guard import GuardedSession
 from app.services.document_jobs import ProcessDocument, PruneDocument, PurgeDocument
 from app.services.document_sink import Stores
@@ -70,7 +70,7 @@ class Resources:
 
 def open_database(settings: Settings) -> Database:
     """The database of this installation; nothing is connected yet."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    make_private_directory(settings.data_dir)
     return Database(settings.resolved_database_url, session_class=GuardedSession, pool_size=settings.database_pool_size)
 
 
