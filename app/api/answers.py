@@ -41,7 +41,7 @@ def _encoder(request: Request, run_id: str, stream_format: Literal["simple", "ev
 
 
 class _RaisingEncoder:
-    """Raises a failure that comes before any byte: then it can still be an HTTP error with the right status."""
+    """Raises a failure that comes before any byte, a ping too: then it can still be an error with the right status."""
 
     def __init__(self, inner: Encoder[RunEvent]) -> None:
         self._inner = inner
@@ -50,11 +50,10 @@ class _RaisingEncoder:
     def __call__(self, events: Sequence[RunEvent], first: int) -> bytes:
         if self._has_begun:
             return self._inner(events, first)
-        last = events[-1]
-        if isinstance(last, RunFailed) and not self._inner(events[:-1], first):
-            raise error_of(last)
+        if events and isinstance(failed := events[-1], RunFailed) and not self._inner(events[:-1], first):
+            raise error_of(failed)
         encoded = self._inner(events, first)
-        self._has_begun = bool(encoded)
+        self._has_begun = bool(encoded) or not events
         return encoded
 
 

@@ -24,7 +24,10 @@ ABORT = "insula.abort"
 
 
 class Encoder(Protocol[E_contra]):
-    """Turns events into bytes of one wire format; ``first`` is the number of the first one."""
+    """Turns events into bytes of one wire format; ``first`` is the number of the first one.
+
+    No events are a silence: what an encoder makes of it is sent, or a ping.
+    """
 
     def __call__(self, events: Sequence[E_contra], first: int) -> bytes:
         """The bytes of a batch; empty where the format has no word for these events."""
@@ -43,9 +46,11 @@ class Pacemaker:
         """Tick until cancelled."""
         while True:
             await asyncio.sleep(min(1.0, self.ping_seconds / 2, self.stall_seconds / 2))
-            now = time.monotonic()
-            for stream in list(self._streams):
-                stream.tick(now)
+            self._tick(time.monotonic())
+
+    def _tick(self, now: float) -> None:
+        for stream in list(self._streams):
+            stream.tick(now)
 
     def watch(self, stream: "EventStream[Any]") -> None:
         """Begin to look after a stream."""
@@ -76,7 +81,7 @@ class EventStream(Generic[E]):
             if batch is None or self.is_gone:
                 return None
             if not batch:
-                return PING
+                return self._encode(batch, position + 1) or PING
             if encoded := self._encode(batch, position + 1):
                 return encoded if encoded.isascii() else _on_one_line(encoded)
 

@@ -17,7 +17,7 @@ class SseParser:
 
     __slots__ = ("_data", "_held", "_is_after_cr", "_is_at_start", "_max_event_bytes", "_tail")
 
-    def __init__(self, max_event_bytes: int = 1 << 20) -> None:
+    def __init__(self, max_event_bytes: int = 8 << 20) -> None:
         self._max_event_bytes = max_event_bytes
         self._tail: list[bytes] = []
         self._data: list[bytes] = []
