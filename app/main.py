@@ -43,11 +43,12 @@ def create_app(settings: Settings) -> FastAPI:
         summary="AI agents that answer from each tenant's own documents, streamed and cited.",
         lifespan=_lifespan,
         redoc_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         middleware=[
+            Middleware(SecurityHeadersMiddleware),
             Middleware(RequestContextMiddleware),
             Middleware(AccessLogMiddleware),
-            Middleware(SecurityHeadersMiddleware),
             Middleware(
                 BodyLimitMiddleware, default=settings.max_body_bytes, limits={UPLOAD_PATH: settings.max_upload_bytes}
             ),

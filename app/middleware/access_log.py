@@ -4,6 +4,7 @@ import time
 
 import structlog
 from prometheus_client import Counter, Histogram
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = structlog.get_logger()
@@ -40,6 +41,11 @@ class AccessLogMiddleware:
 
         try:
             await self.app(scope, receive, send_and_see)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            status = 500
+            raise
         finally:
             _record(scope, status, time.perf_counter() - started)
 

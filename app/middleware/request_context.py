@@ -17,7 +17,7 @@ _WELL_FORMED = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 
 
 class RequestContextMiddleware:
-    """Outermost, so that every response and log line has the request's id."""
+    """Around all that can fail, so that every response and log line has the request's id."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
