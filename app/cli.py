@@ -27,16 +27,18 @@ from app.demo import EXAMPLES, run_demo
 from app.main import create_app
 from app.schemas.api_key import ApiKeyCreate
 from app.schemas.tenant import TenantCreate
-from app.server import serve
+from app.server import bind, serve
 from app.services.application import Application
 from app.services.resources import open_database
 from app.services.tenants import TenantsService
 
 T = TypeVar("T")
 
+_BESIDE = "Works on the database of the data directory, whether the service runs or not."
+
 cli = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-tenants_cli = typer.Typer(no_args_is_help=True, help="Make and list tenants.")
-keys_cli = typer.Typer(no_args_is_help=True, help="Make API keys and tokens.")
+tenants_cli = typer.Typer(no_args_is_help=True, help=f"Make and list tenants. {_BESIDE}")
+keys_cli = typer.Typer(no_args_is_help=True, help=f"Make and revoke API keys, make tokens. {_BESIDE}")
 cli.add_typer(tenants_cli, name="tenants")
 cli.add_typer(keys_cli, name="keys")
 
@@ -81,11 +83,16 @@ def _settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        problems = "\n".join(
-            f"  {'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}"
+        problems = [
+            ": ".join([*map(_variable, problem["loc"][:1]), problem["msg"].removeprefix("Value error, ")])
             for problem in error.errors(include_input=False, include_url=False)
-        )
-        _stop(f"The settings are not right:\n{problems}")
+        ]
+        _stop("\n  ".join(["The settings are not right:", *problems]))
+
+
+def _variable(place: int | str) -> str:
+    name = str(place).upper()
+    return name if "_API_KEY" in name or "_BASE_URL" in name else f"INSULA_{name}"
 
 
 @cli.command()
@@ -94,8 +101,15 @@ def up() -> None:
     settings = _settings()
     configure_logging(settings.log_level, settings.log_format)
     with _data_dir_to_oneself(settings):
-        if not serve(create_app(settings), settings, _announce):
-            _stop(f"Insula did not start. Is port {settings.port} taken? Set INSULA_PORT to another.")
+        try:
+            listener = bind(settings)
+        except OSError as error:
+            _stop(
+                f"Insula cannot listen on {settings.host}:{settings.port} ({error.strerror}). "
+                "Set INSULA_PORT or INSULA_HOST to another."
+            )
+        if not serve(create_app(settings), settings, _announce, listener):
+            _stop("Insula did not start. The log above says why.")
 
 
 @contextmanager
@@ -265,6 +279,19 @@ def create_key(
         return (await service.create_key(await _tenant_id(service, tenant), wanted))[1]
 
     print(asyncio.run(_with_tenants(_settings(), create)))
+
+
+@keys_cli.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="Id of the key, as `key_...`; the API lists them.")],
+    tenant: Annotated[str, typer.Option(help="Id or slug of the tenant.")],
+) -> None:
+    """Make an API key useless; a running service refuses it within the second for which it trusts what it knows."""
+
+    async def revoke(service: TenantsService) -> str:
+        return (await service.revoke_key(await _tenant_id(service, tenant), key_id)).id
+
+    print(f"{asyncio.run(_with_tenants(_settings(), revoke))} is revoked.")
 
 
 @keys_cli.command("token")

@@ -67,8 +67,21 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
-def serve(app: FastAPI, settings: Settings, when_up: WhenUp) -> bool:
+def bind(settings: Settings) -> socket.socket:
+    """Take the address before anything else is opened; raises OSError where it is not to be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((settings.host, settings.port))
+    except OSError:
+        taken.close()
+        raise
+    return taken
+
+
+def serve(app: FastAPI, settings: Settings, when_up: WhenUp, listener: socket.socket) -> bool:
     """Serve until stopped; whether it came up at all."""
     server = InsulaServer(server_config(app, settings), app, when_up)
-    server.run()
+    server.run([listener])
     return server.started

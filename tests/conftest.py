@@ -1,5 +1,7 @@
 """Fixtures that every test may ask for."""
 
+import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,11 +13,23 @@ from tests.fixtures.service import Service, TenantClient, running_service, test_
 
 @pytest.fixture(scope="session", autouse=True)
 def plain_logs() -> None:
-    """Logs on standard output, without the values of local variables: to render those of a request takes half a minute."""
+    """Logs on standard error, without the values of local variables: to render those of a request takes half a minute."""
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, console]
+        processors=[structlog.contextvars.merge_contextvars, structlog.processors.add_log_level, console],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
+
+
+@pytest.fixture
+def own_logs() -> Iterator[None]:
+    """For a test that sets logging up anew: puts back what was."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    structlog.configure(**before)
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

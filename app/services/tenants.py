@@ -83,6 +83,12 @@ class TenantsService:
         async with self._database.write(tenant_id) as session:
             return await ApiKeysService(session, tenant_is_being_made(tenant_id), self._pepper).create(wanted)
 
+    async def revoke_key(self, tenant_id: str, key_id: str) -> ApiKey:
+        """Make a key of a tenant useless; raises NotFound."""
+        await self.get(tenant_id)
+        async with self._database.write(tenant_id) as session:
+            return await ApiKeysService(session, tenant_is_being_made(tenant_id), self._pepper).revoke(key_id)
+
 
 def default_knowledge_base(tenant_id: str) -> KnowledgeBase:
     """The base that documents go to where none is named."""

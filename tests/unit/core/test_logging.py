@@ -3,7 +3,6 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
@@ -11,15 +10,7 @@ import structlog
 
 from app.core.logging import configure_logging
 
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    before, root = structlog.get_config(), logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.configure(**before)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("own_logs")
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
