@@ -63,6 +63,7 @@ class MultipartReader:
         self._header = b""
         self._value = b""
         self._headers: dict[bytes, bytes] = {}
+        self._is_whole = False
 
     async def read(self, store: StoreFile) -> _Form:
         """Consume the form; raises Unprocessable or InvalidRequest for what it should not hold."""
@@ -91,9 +92,10 @@ class MultipartReader:
                     ready, self._ready = self._ready, []
                     for event in ready:
                         yield event
-            self._parser.finalize()
         except MultipartParseError as error:
-            raise InvalidRequest("The form is broken or incomplete. Send it as multipart/form-data.") from error
+            raise _broken() from error
+        if not self._is_whole:
+            raise _broken()
 
     def _callbacks(self) -> "MultipartCallbacks":
         return {
@@ -103,6 +105,7 @@ class MultipartReader:
             "on_headers_finished": self._on_headers_finished,
             "on_part_data": lambda data, start, end: self._ready.append(("data", data[start:end])),
             "on_part_end": lambda: self._ready.append(("end", b"")),
+            "on_end": self._on_end,
         }
 
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -114,6 +117,9 @@ class MultipartReader:
     def _on_header_end(self) -> None:
         self._headers[self._header.lower()] = self._value
         self._header = self._value = b""
+
+    def _on_end(self) -> None:
+        self._is_whole = True
 
     def _on_headers_finished(self) -> None:
         disposition = self._headers.get(b"content-disposition", b"")
@@ -163,6 +169,10 @@ def _boundary(request: Request) -> bytes:
     if kind != b"multipart/form-data" or not boundary:
         raise UnsupportedMedia("Send the file as multipart/form-data, in the field `file`.")
     return boundary
+
+
+def _broken() -> InvalidRequest:
+    return InvalidRequest("The form is broken or incomplete. Send it whole, as multipart/form-data.")
 
 
 def _part(head: bytes) -> _Part:
