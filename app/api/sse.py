@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.adapters.eventlog.base import LogReader
+from app.core import telemetry
 
 E = TypeVar("E")
 E_contra = TypeVar("E_contra", contravariant=True)
@@ -55,10 +56,12 @@ class Pacemaker:
     def watch(self, stream: "EventStream[Any]") -> None:
         """Begin to look after a stream."""
         self._streams.add(stream)
+        telemetry.STREAMS_OPEN.set(len(self._streams))
 
     def forget(self, stream: "EventStream[Any]") -> None:
         """Leave a stream alone."""
         self._streams.discard(stream)
+        telemetry.STREAMS_OPEN.set(len(self._streams))
 
 
 class EventStream(Generic[E]):

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import structlog
 
+from app.core import telemetry
 from app.core.clock import utc_now
 from app.core.database import SYSTEM, Database
 from app.core.errors import AppError
-from app.models.job import Job
+from app.models.job import Job, JobState
 from app.repositories.jobs import JobQueue
 from app.services.jobs import JobSender
 
@@ -80,6 +81,13 @@ class Dispatcher:
         return list(
             await queue.due(now, resend_before=now - _RESEND_AFTER, per_tenant=self._per_tenant, limit=self._window)
         )
+
+    async def measure(self) -> None:
+        """Show how much waits, for the operator."""
+        async with self._database.read(SYSTEM) as session:
+            counts = await JobQueue(session).count_by_state()
+        for state in (JobState.QUEUED, JobState.SENT, JobState.RUNNING):
+            telemetry.JOBS_WAITING.labels(state.value).set(counts.get(state, 0))
 
     async def release_all(self) -> int:
         """Take back everything that a dead process held: right only where this process is the only one."""

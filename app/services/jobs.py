@@ -7,10 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 import structlog
 
+from app.core import telemetry
 from app.core.clock import utc_now
 from app.core.database import SYSTEM, Database, WriteSession
 from app.core.errors import AppError
@@ -23,6 +24,9 @@ log = structlog.get_logger()
 
 _HEARTBEATS_PER_LEASE = 3
 _LONGEST_DELAY_SECONDS = 3600.0
+
+
+Outcome = Literal["succeeded", "retried", "failed"]
 
 
 class JobKind(StrEnum):
@@ -212,8 +216,11 @@ class JobRunner:
     async def _run_held(self, job: HeldJob) -> None:
         heartbeat = asyncio.create_task(self._keep_lease(job))
         try:
-            await self._attempt(job)
+            with telemetry.JOB_SECONDS.labels(job.kind).time():
+                outcome = await self._attempt(job)
+            telemetry.JOBS_ENDED.labels(job.kind, outcome).inc()
         except LeaseLost:
+            telemetry.JOBS_ENDED.labels(job.kind, "lease_lost").inc()
             log.warning("job_lease_lost", kind=job.kind, attempt=job.attempt)
         except asyncio.CancelledError:
             await self._put_back(job)
@@ -230,7 +237,7 @@ class JobRunner:
         except (LeaseLost, AppError) as error:
             log.warning("job_not_put_back", kind=job.kind, error=type(error).__name__)
 
-    async def _attempt(self, job: HeldJob) -> None:
+    async def _attempt(self, job: HeldJob) -> Outcome:
         work = self._work[job.kind]
         try:
             if work.is_given_up and job.attempt > self._policy.max_retries + 1:
@@ -244,12 +251,13 @@ class JobRunner:
         except LeaseLost:
             raise
         except JobFailure as failure:
-            await self._end(work, job, failure)
+            return await self._end(work, job, failure)
         except Exception as error:  # rule: allow broad-except because a defect must end the attempt, not lose the job
             log.exception("job_crashed", kind=job.kind, attempt=job.attempt)
-            await self._end(work, job, _unforeseen(error))
+            return await self._end(work, job, _unforeseen(error))
+        return "succeeded"
 
-    async def _end(self, work: JobWork, job: HeldJob, failure: JobFailure) -> None:
+    async def _end(self, work: JobWork, job: HeldJob, failure: JobFailure) -> Outcome:
         is_final = failure.is_final or (work.is_given_up and job.attempt > self._policy.max_retries)
         if is_final:
             await self._clear(work, job)
@@ -260,6 +268,7 @@ class JobRunner:
                 await job.retry(session, failure, self._policy)
             await work.give_up(job, session, failure, is_final=is_final)
         log.warning("job_attempt_failed", kind=job.kind, attempt=job.attempt, code=failure.code, is_final=is_final)
+        return "failed" if is_final else "retried"
 
     async def _clear(self, work: JobWork, job: HeldJob) -> None:
         try:

@@ -1,6 +1,7 @@
 """Conducts one run: writes its events to the log as they come, and its rows at the beginning and the end."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ import structlog
 from app.adapters.embeddings.errors import EmbeddingFailed
 from app.adapters.llm.base import TextDelta
 from app.adapters.llm.errors import ModelError, ModelRateLimited, ModelUnavailable
+from app.core import telemetry
 from app.core.clock import utc_now
 from app.core.database import Database, WriteSession
 from app.core.errors import AppError
@@ -67,20 +69,34 @@ class RunRecorder:
 
     async def conduct(self, live: LiveRun, spec: RunSpec) -> None:
         """Answer, and end the log with exactly one event that says how it ended."""
+        started = time.monotonic()
+        telemetry.RUNS_STARTED.inc()
         opening = asyncio.create_task(self._open(live))
         ended = await self._listen(live, spec)
         ending = asyncio.create_task(self._end(live, opening, ended))
         while not ending.done():
             with suppress(asyncio.CancelledError):  # whoever stops the run stops the model, not the saving
                 await asyncio.wait([ending])
-        ending.result()
+        self._measure(ending.result(), time.monotonic() - started)
+
+    def _measure(self, ended: RunEnded, seconds: float) -> None:
+        code = ended.code if isinstance(ended, RunFailed) else ""
+        telemetry.RUNS_ENDED.labels(ended.name.removeprefix("run."), code).inc()
+        telemetry.RUN_SECONDS.observe(seconds)
+        if self._usage is not None:
+            provider = (self._usage.model or self._record.model).partition(":")[0]
+            telemetry.TOKENS.labels(provider, "input").inc(self._usage.input_tokens)
+            telemetry.TOKENS.labels(provider, "output").inc(self._usage.output_tokens)
 
     async def _listen(self, live: LiveRun, spec: RunSpec) -> RunEnded:
-        append = live.log.append
+        append, waits_since = live.log.append, time.monotonic()
         try:
             async with aclosing(answer(spec)) as events:
                 async for event in events:
                     append(event)
+                    if waits_since and type(event) is TextDelta:
+                        telemetry.FIRST_TEXT_SECONDS.observe(time.monotonic() - waits_since)
+                        waits_since = 0.0
                     if isinstance(event, CitationAdded):
                         self._citations.append(event)
                     elif isinstance(event, UsageReported):
@@ -98,7 +114,7 @@ class RunRecorder:
         has_answer = any(isinstance(event, TextDelta) for event in live.log.events)
         return RunCancelled(message_id=self._record.answer_id if has_answer else None)
 
-    async def _end(self, live: LiveRun, opening: asyncio.Task[None], ended: RunEnded) -> None:
+    async def _end(self, live: LiveRun, opening: asyncio.Task[None], ended: RunEnded) -> RunEnded:
         try:
             await opening
             await self._save(live, ended)
@@ -109,6 +125,7 @@ class RunRecorder:
             log.exception("run_not_saved", run_id=self._record.run_id, error=type(error).__name__)
             ended = RunFailed(code="internal_error", message="The answer could not be saved. Ask again.")
         live.log.append(ended)
+        return ended
 
     async def _open(self, live: LiveRun) -> None:
         """Write the rows that a run begins with; where that fails there is no use in asking the model."""

@@ -149,6 +149,7 @@ async def _chores(resources: Resources, dispatcher: Dispatcher, worker: Embedded
         _every(settings.run_lease_seconds / 2, sweeper.close_expired),
         _every(_PULSE_SECONDS, lambda: asyncio.to_thread(worker.send_pulse)),
         _every(_MAINTENANCE_SECONDS, resources.vectors.maintain),
+        _every(_MAINTENANCE_SECONDS, dispatcher.measure),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from app.adapters.llm.base import ChatMessage, ChatModel, ChatRequest, ReasoningDelta, TextDelta, Usage
 from app.adapters.llm.fallback import FallbackModel
+from app.core import telemetry
 from app.services.generation.citations import CitationTracker
 from app.services.generation.events import RetrievalCompleted, RunEvent, UsageReported
 from app.services.generation.prompt import numbered, system_prompt
@@ -30,7 +31,10 @@ class RunSpec:
 
 async def answer(spec: RunSpec) -> AsyncGenerator[RunEvent, None]:
     """The events of one answer, in order; raises ModelError where the model fails."""
-    passages = await spec.retrieve() if spec.retrieve else None
+    passages = None
+    if spec.retrieve is not None:
+        with telemetry.RETRIEVAL_SECONDS.time():
+            passages = await spec.retrieve()
     if passages is not None:
         yield RetrievalCompleted(count=len(passages))
     tracker = CitationTracker(passages or ())
