@@ -1,8 +1,10 @@
 """Writes a new version of a document beside the visible one, and puts it in its place in one commit."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from uuid import UUID
 
 from app.adapters.embeddings.base import Vector
@@ -117,7 +119,7 @@ class DocumentSink:
             document_id=self._document.id,
             knowledge_base_id=self._document.knowledge_base_id,
             generation=self._generation,
-            text=chunk.text,
+            text=f"{_words_of_name(self._document.name)}\n{chunk.text}",
             vector=vector,
             metadata=self._document.meta,
         )
@@ -135,6 +137,11 @@ class DocumentSink:
             "page": chunk.page,
             "headings": list(chunk.headings),
         }
+
+
+def _words_of_name(name: str) -> str:
+    """A file's name as words, so that "what does the Oslo policy say" finds ``oslo_policy.pdf``; its type says nothing."""
+    return " ".join(re.findall(r"[^\W_]+", PurePath(name).stem))
 
 
 def version_of(document_id: str, generation: int) -> str:

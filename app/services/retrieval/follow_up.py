@@ -15,7 +15,7 @@ _RANK_CONSTANT = 60
 
 
 def queries_of(turns: Sequence[ChatMessage]) -> list[str]:
-    """What to look up for the last of the turns: itself and, where it is short, it behind the question before it.
+    """What to look up for the last of the turns: where it is short, it behind the question before it, and itself.
 
     Both, since a short question may as well open a new subject; nothing is rewritten, so no model has to be asked.
     """
@@ -23,11 +23,11 @@ def queries_of(turns: Sequence[ChatMessage]) -> list[str]:
     last, before = questions[-1], questions[-2:-1]
     if not before or len(words(last)) >= _SELF_CONTAINED_TERMS:
         return [last]
-    return [last, f"{before[0][-_LONGEST_CONTEXT:]}\n{last}"]
+    return [f"{before[0][-_LONGEST_CONTEXT:]}\n{last}", last]
 
 
 def merged(rankings: Sequence[Sequence[FoundPassage]], limit: int) -> list[FoundPassage]:
-    """The best passages of several rankings, by reciprocal ranks; one ranking stays as it is."""
+    """The best passages of several rankings, by reciprocal ranks; at a tie the earlier ranking's."""
     scores: defaultdict[str, float] = defaultdict(float)
     passages: dict[str, FoundPassage] = {}
     for ranking in rankings:
