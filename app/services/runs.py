@@ -88,7 +88,7 @@ class RunFollower:
 
 def _place(events: MemoryEventLog[RunEvent], after: int) -> int:
     """Where to read on. What has ended tells how once more, also to a reader that claims to have it all."""
-    return min(after, len(events.events) - 1 if events.is_closed else len(events.events))
+    return min(after, len(events.events) - 1) if events.is_closed else after
 
 
 class LostLogReader:

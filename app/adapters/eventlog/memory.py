@@ -18,7 +18,7 @@ class MemoryEventLog(Generic[E]):
     def __init__(self) -> None:
         self.events: list[E] = []
         self.is_closed = False
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: list[asyncio.Future[bool]] = []
 
     def append(self, event: E) -> None:
         """Add an event and wake the readers."""
@@ -39,14 +39,15 @@ class MemoryEventLog(Generic[E]):
         waiting, self._waiting = self._waiting, []
         for future in waiting:
             if not future.done():
-                future.set_result(None)
+                future.set_result(False)
 
-    async def _changed(self, future: asyncio.Future[None]) -> None:
+    async def _changed(self, future: asyncio.Future[bool]) -> bool:
+        """Wait for an event, the end or a nudge; whether it was a nudge."""
         self._waiting.append(future)
         try:
-            await future
+            return await future
         finally:
-            if not future.done() or future.cancelled():
+            if not future.done() or future.cancelled() or future.result():  # a wake-up has emptied the list
                 self._waiting = [other for other in self._waiting if other is not future]
 
 
@@ -57,15 +58,18 @@ class MemoryLogReader(Generic[E]):
 
     def __init__(self, log: MemoryEventLog[E], position: int) -> None:
         self._log = log
-        self._future: asyncio.Future[None] | None = None
+        self._future: asyncio.Future[bool] | None = None
         self.position = position
 
     async def next_batch(self) -> Sequence[E] | None:
         """All events past ``position``; empty after ``nudge``; None once the log has ended."""
         log = self._log
-        if self.position >= len(log.events) and not log.is_closed:
+        while self.position >= len(log.events) and not log.is_closed:
             self._future = asyncio.get_running_loop().create_future()
-            await log._changed(self._future)  # noqa: SLF001 - the log's own reader
+            if await log._changed(self._future):  # noqa: SLF001 - the log's own reader
+                return ()
+        if self.position > len(log.events):  # the log ended before it came so far: tell how, at least
+            self.position = len(log.events) - 1
         batch = log.events[self.position : self.position + _LARGEST_BATCH]
         self.position += len(batch)
         return batch if batch or not self._has_ended() else None
@@ -76,4 +80,4 @@ class MemoryLogReader(Generic[E]):
     def nudge(self) -> None:
         """Make a waiting ``next_batch`` return empty-handed."""
         if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+            self._future.set_result(True)

@@ -36,7 +36,8 @@ async def test_a_nudge_comes_back_empty_handed() -> None:
     waiting = asyncio.create_task(reader.next_batch())
     await asyncio.sleep(0)
     reader.nudge()
-    assert await waiting == []
+    assert await waiting == ()
+    assert log._waiting == []
     log.append(1)
     reader.nudge()  # nobody waits: it is not kept for later
     assert await reader.next_batch() == [1]
@@ -58,3 +59,19 @@ async def test_a_reader_far_behind_gets_a_bounded_batch() -> None:
     reader = log.reader()
     assert len(await reader.next_batch() or ()) == 512
     assert reader.position == 512
+
+
+async def test_a_reader_ahead_of_the_log_waits_for_its_place() -> None:
+    log = MemoryEventLog[int]()
+    ahead = asyncio.create_task(everything(log, 3))
+    beyond = log.reader(99)
+    last = asyncio.create_task(beyond.next_batch())
+    for number in range(5):
+        log.append(number)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert not last.done()
+    log.close()
+    assert await ahead == [3, 4]
+    assert await last == [4]  # how it ended
+    assert await beyond.next_batch() is None
