@@ -35,7 +35,7 @@ def settle(service: Service, text: str = TEXT) -> Household:
         "agents", json={"name": "Keeper", "slug": f"keeper-{tenant.slug}", "knowledge_base_ids": [base["id"]]}
     ).json()
     answer = tenant.http.post("chat", json={"message": "What weighs nine tons?", "agent_id": agent["id"]}).json()
-    key = tenant.http.get("api-keys").json()["data"][0]
+    key = tenant.http.post("api-keys", json={"name": "spare", "role": "viewer"}).json()
     return Household(
         tenant,
         {
