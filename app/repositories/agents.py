@@ -1,10 +1,14 @@
 """Queries on agents."""
 
-from sqlalchemy import Select
+from collections.abc import Sequence
+
+from sqlalchemy import Select, select
 from sqlalchemy.orm import selectinload
 
-from app.models.agent import Agent
+from app.models.agent import Agent, AgentKnowledgeBase
 from app.repositories.base import TenantRepository, not_found
+
+_NAMED = 5
 
 
 class AgentsRepository(TenantRepository[Agent]):
@@ -28,3 +32,13 @@ class AgentsRepository(TenantRepository[Agent]):
         if agent is None:
             raise not_found(self.noun)
         return agent
+
+    async def confined_to(self, knowledge_base_id: str) -> Sequence[Agent]:
+        """The first few agents that may answer from this knowledge base and no other."""
+        link = AgentKnowledgeBase
+        own = select(link.agent_id).where(link.tenant_id == self.tenant_id)
+        statement = self.scoped().where(
+            Agent.id.in_(own.where(link.knowledge_base_id == knowledge_base_id)),
+            Agent.id.not_in(own.where(link.knowledge_base_id != knowledge_base_id)),
+        )
+        return (await self.session.scalars(statement.order_by(Agent.id).limit(_NAMED))).all()

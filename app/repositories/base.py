@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from sqlalchemy import ColumnElement, CursorResult, Delete, Result, Select, Update, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.errors import NotFound
 from app.core.pagination import Page, PageRequest
@@ -62,17 +63,7 @@ class TenantRepository(Generic[M]):
 
     async def page(self, request: PageRequest, *conditions: ColumnElement[bool]) -> Page[M]:
         """One keyset page of the rows that meet the conditions."""
-        key = self._columns.id
-        is_backwards = request.before is not None and request.after is None
-        is_ascending = (request.order == "asc") != is_backwards
-        statement = self.scoped().where(*conditions)
-        cursor = request.before if is_backwards else request.after
-        if cursor is not None:
-            statement = statement.where(key > cursor if is_ascending else key < cursor)
-        statement = statement.order_by(key.asc() if is_ascending else key.desc()).limit(request.limit + 1)
-        rows: Sequence[M] = (await self.session.scalars(statement)).all()
-        items = list(rows[: request.limit])
-        return Page(items[::-1] if is_backwards else items, has_more=len(rows) > request.limit)
+        return await keyset_page(self.session, self.scoped().where(*conditions), self._columns.id, request)
 
     def add(self, row: M) -> M:
         """Add a new row; it is written when the session flushes or commits."""
@@ -82,6 +73,22 @@ class TenantRepository(Generic[M]):
     async def remove(self, row: M) -> None:
         """Delete a row when the session flushes or commits."""
         await self.session.delete(row)
+
+
+async def keyset_page(
+    session: AsyncSession, statement: Select[M], key: InstrumentedAttribute[str], request: PageRequest
+) -> Page[M]:
+    """One page of a statement's rows: forwards from ``after``, else backwards from ``before``, and within both."""
+    is_forwards = request.after is not None or request.before is None
+    is_upwards = request.order == "asc"
+    if request.after is not None:
+        statement = statement.where(key > request.after if is_upwards else key < request.after)
+    if request.before is not None:
+        statement = statement.where(key < request.before if is_upwards else key > request.before)
+    order = key.asc() if is_upwards == is_forwards else key.desc()
+    rows: Sequence[M] = (await session.scalars(statement.order_by(order).limit(request.limit + 1))).all()
+    items = list(rows[: request.limit])
+    return Page(items if is_forwards else items[::-1], has_more=len(rows) > request.limit)
 
 
 def not_found(noun: str) -> NotFound:

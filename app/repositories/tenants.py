@@ -5,7 +5,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.pagination import Page, PageRequest
 from app.models.tenant import Tenant
-from app.repositories.base import not_found
+from app.repositories.base import keyset_page, not_found
 
 
 class TenantsRepository:
@@ -35,16 +35,7 @@ class TenantsRepository:
 
     async def page(self, request: PageRequest) -> Page[Tenant]:
         """One keyset page of all tenants."""
-        is_backwards = request.before is not None and request.after is None
-        is_ascending = (request.order == "asc") != is_backwards
-        statement = select(Tenant)
-        cursor = request.before if is_backwards else request.after
-        if cursor is not None:
-            statement = statement.where(Tenant.id > cursor if is_ascending else Tenant.id < cursor)
-        order = Tenant.id.asc() if is_ascending else Tenant.id.desc()
-        rows = (await self.session.scalars(statement.order_by(order).limit(request.limit + 1))).all()
-        items = list(rows[: request.limit])
-        return Page(items[::-1] if is_backwards else items, has_more=len(rows) > request.limit)
+        return await keyset_page(self.session, select(Tenant), Tenant.id, request)
 
     def add(self, tenant: Tenant) -> Tenant:
         """Add a new tenant."""

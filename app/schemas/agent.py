@@ -18,6 +18,7 @@ from app.schemas.base import (
     Temperature,
     example,
     read_columns,
+    refuse_null,
 )
 
 KnowledgeBaseIds = Annotated[
@@ -75,10 +76,9 @@ class AgentUpdate(InputSchema):
 
     @model_validator(mode="after")
     def _keep_what_must_be_set(self) -> "AgentUpdate":
-        required = ("name", "slug", "max_tokens", "knowledge_base_ids", "retrieval", "fallback_models", "metadata")
-        for field in self.model_fields_set & set(required):
-            if getattr(self, field) is None:
-                raise ValueError(f"{field} cannot be null; leave it out to keep it")
+        refuse_null(
+            self, "name", "slug", "max_tokens", "knowledge_base_ids", "retrieval", "fallback_models", "metadata"
+        )
         return self
 
 

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from app.core.tenancy import Role, Scope
-from app.schemas.base import InputSchema, Name, OutputSchema, example
+from app.schemas.base import InputSchema, Moment, Name, OutputSchema, example
 
 KeyRole = Annotated[
     Literal[Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER], Field(description="What the key may do at most.")
@@ -21,7 +21,7 @@ class ApiKeyCreate(InputSchema):
     name: Name = Field(examples=["website"])
     role: KeyRole = Role.MEMBER
     scopes: list[Scope] | None = Field(None, description="Narrows the role; unset is all that the role implies.")
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class ApiKeyRead(OutputSchema):

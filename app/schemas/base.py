@@ -1,8 +1,9 @@
 """What every wire shape shares: input refuses unknown fields, output is read from our own objects."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from app.core.pagination import Page
 
@@ -11,6 +12,13 @@ class InputSchema(BaseModel):
     """A request body: a misspelt option is refused, never dropped."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=False, allow_inf_nan=False)
+
+
+def refuse_null(model: BaseModel, *fields: str) -> None:
+    """Raise ValueError where a field that always has a value was sent as null."""
+    for field in fields:
+        if field in model.model_fields_set and getattr(model, field) is None:
+            raise ValueError(f"{field} cannot be null; leave it out to keep it")
 
 
 def example(body: dict[str, Any]) -> ConfigDict:
@@ -56,6 +64,18 @@ ModelName = Annotated[
 LongText = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(_no_nul)]
 Temperature = Annotated[float, Field(ge=0, le=2, description="Higher is more varied; unset is the model's default.")]
 MaxTokens = Annotated[int, Field(ge=1, le=200_000, description="Most tokens of one answer.")]
+
+
+def _near_our_time(moment: datetime) -> datetime:
+    if not EARLIEST <= moment <= LATEST:
+        raise ValueError(f"must lie between {EARLIEST.year} and {LATEST.year}")
+    return moment
+
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+#: A time with its zone, far enough from the ends of the calendar to be reckoned with.
+Moment = Annotated[AwareDatetime, AfterValidator(_near_our_time)]
 
 
 def _plain_key(key: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from app.models.conversation import Conversation
-from app.schemas.base import InputSchema, Metadata, Name, OutputSchema, example, read_columns
+from app.schemas.base import InputSchema, Metadata, Name, OutputSchema, example, read_columns, refuse_null
 from app.schemas.chat import CitationRead
 
 
@@ -27,6 +27,11 @@ class ConversationUpdate(InputSchema):
 
     title: Name | None = None
     metadata: Metadata | None = None
+
+    @model_validator(mode="after")
+    def _keep_what_must_be_set(self) -> "ConversationUpdate":
+        refuse_null(self, "metadata")
+        return self
 
 
 class ConversationRead(OutputSchema):

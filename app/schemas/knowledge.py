@@ -3,9 +3,19 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from app.schemas.base import InputSchema, LongText, MetadataKey, MetadataValue, Name, OutputSchema, Text, example
+from app.schemas.base import (
+    InputSchema,
+    LongText,
+    MetadataKey,
+    MetadataValue,
+    Name,
+    OutputSchema,
+    Text,
+    example,
+    refuse_null,
+)
 
 
 class KnowledgeBaseCreate(InputSchema):
@@ -25,6 +35,11 @@ class KnowledgeBaseUpdate(InputSchema):
 
     name: Name | None = None
     description: LongText | None = None
+
+    @model_validator(mode="after")
+    def _keep_what_must_be_set(self) -> "KnowledgeBaseUpdate":
+        refuse_null(self, "name")
+        return self
 
 
 class KnowledgeBaseRead(OutputSchema):

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.models.tenant import TenantStatus
 from app.schemas.api_key import ApiKeyIssued
-from app.schemas.base import InputSchema, LongText, ModelName, Name, OutputSchema, Slug, example
+from app.schemas.base import InputSchema, LongText, ModelName, Name, OutputSchema, Slug, example, refuse_null
 
 
 class TenantCreate(InputSchema):
@@ -29,6 +29,11 @@ class TenantUpdate(InputSchema):
     name: Name | None = None
     system_prompt: LongText | None = Field(None, description="Instructions for answers that name no agent.")
     default_model: ModelName | None = None
+
+    @model_validator(mode="after")
+    def _keep_what_must_be_set(self) -> "TenantUpdate":
+        refuse_null(self, "name")
+        return self
 
 
 class TenantRead(OutputSchema):

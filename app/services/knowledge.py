@@ -9,6 +9,7 @@ from app.core.ids import new_id
 from app.core.pagination import Page, PageRequest
 from app.core.tenancy import TenantContext
 from app.models.knowledge import KnowledgeBase
+from app.repositories.agents import AgentsRepository
 from app.repositories.base import not_found
 from app.repositories.documents import ChunkRead, ChunksRepository, DocumentsRepository
 from app.repositories.knowledge import KnowledgeRepository
@@ -45,8 +46,7 @@ class KnowledgeService:
         """Change what was sent; raises NotFound."""
         base = await self._bases.get(base_id)
         for name, value in changes.model_dump(exclude_unset=True).items():
-            if name != "name" or value is not None:
-                setattr(base, name, value)
+            setattr(base, name, value)
         await self._session.flush()
         return base
 
@@ -55,12 +55,23 @@ class KnowledgeService:
         base = await self._bases.get(base_id)
         if base.is_default:
             raise Conflict("The default knowledge base cannot be deleted: documents go there that name none.")
+        await self._refuse_widening(base_id)
         documents = DocumentsService(session, self._context)
         for document_id in await DocumentsRepository(session, self._context).ids_of_base(base_id):
             await documents.delete(session, document_id)
         await session.flush()
         await self._bases.remove(base)
         return base
+
+    async def _refuse_widening(self, base_id: str) -> None:
+        """An agent without bases answers from all documents: it must not come to that by losing its last one."""
+        agents = await AgentsRepository(self._session, self._context).confined_to(base_id)
+        if agents:
+            names = ", ".join(f"`{agent.slug}`" for agent in agents)
+            raise Conflict(
+                f"It is the only knowledge base of the agents {names}. Give them another one, or delete them first.",
+                code="knowledge_base_in_use",
+            )
 
 
 def search_query(request: SearchRequest) -> SearchQuery:

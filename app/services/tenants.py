@@ -112,6 +112,5 @@ class OwnTenantService:
         """Change what was sent; what was left out stays."""
         tenant = await self.get()
         for name, value in changes.model_dump(exclude_unset=True).items():
-            if name != "name" or value is not None:
-                setattr(tenant, name, value)
+            setattr(tenant, name, value)
         return tenant

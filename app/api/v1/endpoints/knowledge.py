@@ -70,5 +70,8 @@ async def update_knowledge_base(
 async def delete_knowledge_base(
     _: DocumentsWriter, knowledge: KnowledgeServiceDep, session: WriteSessionDep, knowledge_base_id: str
 ) -> Deleted:
-    """With its documents, which are gone from every answer when this returns. The default one cannot be deleted."""
+    """With its documents, which are gone from every answer when this returns.
+
+    Two cannot be deleted: the default one, and one that is an agent's only one (the agent would answer from all).
+    """
     return Deleted(id=(await knowledge.delete(session, knowledge_base_id)).id, object="knowledge_base")
