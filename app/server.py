@@ -46,6 +46,7 @@ class InsulaServer(uvicorn.Server):
         if application is not None:
             await application.supervisor.drain(self._app.state.settings.drain_seconds)
         await super().shutdown(sockets)
+        self._captured_signals.clear()  # else uvicorn sends itself the signal again: a clean stop would look like a kill
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 
-from app.adapters.embeddings.errors import EmbeddingFailed
 from app.adapters.llm.base import TextDelta
 from app.adapters.llm.errors import ModelError, ModelRateLimited, ModelUnavailable
 from app.core import telemetry
@@ -104,7 +103,7 @@ class RunRecorder:
             return RunCompleted(message_id=self._record.answer_id)
         except asyncio.CancelledError:
             return self._cancelled(live) if live.is_cancel_requested else interrupted()
-        except (ModelError, AppError, EmbeddingFailed) as error:
+        except (ModelError, AppError) as error:
             return _failure(error)
         except Exception as error:  # rule: allow broad-except because a defect must end the run, not hang its readers
             log.exception("run_crashed", run_id=self._record.run_id, error=type(error).__name__)
@@ -220,11 +219,9 @@ class RunRecorder:
         )
 
 
-def _failure(error: ModelError | AppError | EmbeddingFailed) -> RunFailed:
+def _failure(error: ModelError | AppError) -> RunFailed:
     """How a failure looks to the caller: with the status that it would have had before the first byte."""
     if isinstance(error, AppError):
         return RunFailed(error.code, error.message, status=error.status, retry_after=error.retry_after)
-    if isinstance(error, EmbeddingFailed):
-        return RunFailed("embedding_failed", "The question could not be embedded. Try again in a moment.", status=503)
     status = 503 if isinstance(error, ModelUnavailable | ModelRateLimited) else 502
     return RunFailed(error.code, error.message, status=status, retry_after=error.retry_after)

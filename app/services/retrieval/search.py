@@ -1,10 +1,16 @@
 """Search: the question is embedded, the vector store gives ids, the database gives the text that may be seen."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import structlog
+
 from app.adapters.embeddings.base import Embedder, Vector
+from app.adapters.embeddings.errors import EmbeddingFailed
 from app.adapters.vectors.base import MetadataFilter, SearchMode, VectorQuery, VectorStore
+from app.adapters.vectors.errors import VectorStoreError
+from app.core.errors import Overloaded
 from app.core.ids import id_of_uuid
 from app.core.tenancy import TenantContext
 from app.services.retrieval.passages import FoundPassage
@@ -14,6 +20,9 @@ ReadPassages = Callable[[TenantContext, Sequence[str]], Awaitable[Mapping[str, F
 
 #: How many times ``top_k`` the store is asked for: at first, and each time that what it found is mostly not visible.
 _DEPTHS = (2, 8, 64)
+_RETRY_SECONDS = 5.0
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +46,15 @@ class Retriever:
         self._read_passages = read_passages
 
     async def search(self, context: TenantContext, query: SearchQuery) -> list[FoundPassage]:
-        """The passages that fit best, best first; at most ``top_k``.
+        """The passages that fit best, best first; at most ``top_k``; raises Overloaded where model or store is down.
 
         The store may also find what is not visible: of a document that is being processed or removed, or whose version
         was replaced between its answer and the database's. Where that leaves too little, it is asked again, for more.
         """
+        with _as_overload():
+            return await self._search(context, query)
+
+    async def _search(self, context: TenantContext, query: SearchQuery) -> list[FoundPassage]:
         vector = None if query.mode == "sparse" else await self._embedder.embed_query(query.text)
         found: list[FoundPassage] = []
         for factor in _DEPTHS:
@@ -64,3 +77,17 @@ class Retriever:
             document_ids=query.document_ids,
             metadata=query.metadata,
         )
+
+
+@contextmanager
+def _as_overload() -> Iterator[None]:
+    """An answer without its sources would be worth nothing: the caller is told to ask again."""
+    try:
+        yield
+    except (EmbeddingFailed, VectorStoreError) as error:
+        log.warning("search_unavailable", error=type(error).__name__)
+        raise Overloaded(
+            "Documents cannot be searched now. Nothing was lost; ask again in a moment.",
+            code="search_unavailable",
+            retry_after=_RETRY_SECONDS,
+        ) from error
