@@ -40,7 +40,7 @@ NOBODY = [
     "{other}.{slug}.localhost",
     "www.{slug}.localhost.",
     "xn--mller-kva.localhost",
-    "0.localhost",
+    "0-unknown-tenant.localhost",
 ]
 BROKEN = [
     "",

@@ -165,7 +165,7 @@ async def test_a_statement_without_a_tenant_sees_one_tenant(database: Database, 
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-@pytest.mark.parametrize("tenant_id", [MINE, SYSTEM])
+@pytest.mark.parametrize("tenant_id", [MINE, SYSTEM], ids=["tenant", "system"])
 async def test_what_no_criteria_could_scope_is_refused(database: Database, kind: str, tenant_id: str) -> None:
     async with database.read(tenant_id) as session:
         with pytest.raises(TenantBreach):
