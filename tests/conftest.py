@@ -2,13 +2,14 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 
 from tests.fixtures.service import Service, TenantClient, running_service, test_settings
+from tests.fixtures.world import Clock, World, open_world
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,3 +56,16 @@ def other(service: Service) -> TenantClient:
 def data_dir(tmp_path: Path) -> Path:
     """An empty data directory."""
     return tmp_path / "data"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of jobs, which stands still until it is told to pass."""
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+async def world(tmp_path: Path, clock: Clock) -> AsyncIterator[World]:
+    """Services, stores and one worker's jobs, without doors."""
+    async with open_world(tmp_path / "world", clock) as opened:
+        yield opened

@@ -46,7 +46,7 @@ class ProcessDocument:
         except ParseFailure as failure:
             raise JobFailure(failure.code, failure.message, is_final=failure.code not in _WORTH_RETRYING) from failure
         except EmbeddingFailed as failure:
-            raise JobFailure("embedding_failed", str(failure), is_final=False) from failure
+            raise JobFailure("embedding_failed", str(failure), is_final=not failure.is_retryable) from failure
 
     async def clear(self, job: HeldJob) -> None:
         """Remove the vectors of the version that did not come about; all of them where the document was deleted."""

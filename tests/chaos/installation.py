@@ -43,12 +43,16 @@ class Installation:
         while time.monotonic() < deadline:
             if self.is_dead:
                 return False
-            try:
-                if httpx.get(f"http://127.0.0.1:{self._port}/health/ready", trust_env=False).status_code == 200:
-                    return True
-            except httpx.TransportError:
-                time.sleep(0.02)
+            if self._is_ready() and (self.data_dir / "credentials.json").exists():
+                return True
+            time.sleep(0.02)
         raise AssertionError(f"not up after {seconds} s:\n{self.log[-3000:]}")
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{self._port}/health/ready", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
 
     @property
     def is_dead(self) -> bool:

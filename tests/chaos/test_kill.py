@@ -14,6 +14,7 @@ from app.adapters.embeddings.hashed import HashedEmbedder
 from tests.chaos.installation import Installation
 from tests.chaos.ledger import Ledger, make_files
 from tests.chaos.oracle import Oracle
+from tests.chaos.processes import command
 
 #: What to kill the service before or after, and which request leads there; a figure asks for a later call.
 POINTS = [
@@ -152,3 +153,16 @@ def wait_until_processed(installation: Installation, count: int, seconds: float 
                 return
             time.sleep(0.05)
     raise AssertionError(f"still in work after {seconds} s:\n{installation.log[-3000:]}")
+
+
+def test_a_second_service_on_the_same_data_is_refused_in_a_sentence(installation: Installation) -> None:
+    installation.start()
+    assert installation.wait_until_up()
+    second = Installation(installation.data_dir, launch=command, embedding_model="hashed:test")
+    second.start()
+    second.wait_until_dead()
+    assert "Another Insula runs on" in second.log
+    assert "INSULA_DATA_DIR" in second.log
+    assert "Traceback" not in second.log
+    assert installation.wait_until_up(), "the first one is not disturbed"
+    assert installation.stop() < 5

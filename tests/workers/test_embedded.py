@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -71,6 +72,21 @@ def test_two_services_in_a_process_do_their_own_work(service: Service, tenant: T
         again = third.make_tenant()
         assert again.wait(again.upload("note.md", NOTE)["id"], seconds=8)["status"] == "ready"
     assert tenant.wait(tenant.upload("note.md", NOTE)["id"], seconds=8)["status"] == "ready"
+
+
+def test_two_tenants_ingest_at_once(tenant: TenantClient, other: TenantClient) -> None:
+    def ingest(client: TenantClient, word: str) -> list[str]:
+        text = "\n\n".join(f"{word} number {number} is kept here." for number in range(200)).encode()
+        documents = [client.upload(f"{word}-{number}.txt", text)["id"] for number in range(6)]
+        return [client.wait(document)["status"] for document in documents]
+
+    with ThreadPoolExecutor(2) as threads:
+        ended = [threads.submit(ingest, client, word) for client, word in ((tenant, "Lamp"), (other, "Net"))]
+        assert [future.result() for future in ended] == [["ready"] * 6] * 2
+    for client, word in ((tenant, "Lamp"), (other, "Net")):
+        found = client.http.post("knowledge/search", json={"query": "number kept here", "top_k": 50}).json()["data"]
+        assert len({passage["document_id"] for passage in found}) == 6
+        assert all(passage["text"].startswith(word) for passage in found)
 
 
 def test_a_stop_is_quick_puts_work_back_and_costs_no_attempt(slow: SlowParser, data_dir: Path) -> None:
