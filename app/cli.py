@@ -27,7 +27,7 @@ from app.demo import EXAMPLES, run_demo
 from app.main import create_app
 from app.schemas.api_key import ApiKeyCreate
 from app.schemas.tenant import TenantCreate
-from app.server import bind, serve
+from app.server import base_url_of, bind, serve
 from app.services.application import Application
 from app.services.resources import open_database
 from app.services.tenants import TenantsService
@@ -108,7 +108,9 @@ def up() -> None:
                 f"Insula cannot listen on {settings.host}:{settings.port} ({error.strerror}). "
                 "Set INSULA_PORT or INSULA_HOST to another."
             )
-        if not serve(create_app(settings), settings, _announce, listener):
+        app, welcome = create_app(settings), _Welcome(settings, base_url_of(listener))
+        app.state.when_open = welcome.prepare
+        if not serve(app, settings, welcome.announce, listener):
             _stop("Insula did not start. The log above says why.")
 
 
@@ -127,29 +129,36 @@ def _data_dir_to_oneself(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _announce(base_url: str, app: FastAPI) -> Awaitable[None]:
-    return _welcome(base_url, app.state.application)
+class _Welcome:
+    """The first tenant and its key, there before the first request is, and the page that tells of them."""
 
+    def __init__(self, settings: Settings, base_url: str) -> None:
+        self._settings = settings
+        self._base_url = base_url
+        self._path = settings.data_dir / "credentials.json"
+        self._slug = self._key = ""
 
-async def _welcome(base_url: str, application: Application) -> None:
-    """Make the first tenant where there is none, keep its key, and print what to try."""
-    settings = application.resources.settings
-    path = settings.data_dir / "credentials.json"
-    tenant = await application.tenants.first()
-    if tenant is None:
-        tenant, _, key = await application.tenants.create(TenantCreate(name="First tenant", slug="first"))
-    elif path.exists():
-        key = orjson.loads(path.read_bytes())["api_key"]
-    else:
-        _, key = await application.tenants.create_key(tenant.id, ApiKeyCreate(name="owner key", role=Role.OWNER))
-    credentials = {"base_url": base_url, "tenant_id": tenant.id, "tenant_slug": tenant.slug, "api_key": key}
-    write_private_file(path, orjson.dumps(credentials, option=orjson.OPT_INDENT_2))
-    model = settings.resolved_default_model
-    hint = _HINT if model == "extractive" else ""
-    print(
-        _BANNER.format(base_url=base_url, slug=tenant.slug, key=key, credentials=path, model=model, hint=hint),
-        flush=True,
-    )
+    async def prepare(self, application: Application) -> None:
+        """Make the first tenant where there is none, and keep its key."""
+        tenant = await application.tenants.first()
+        if tenant is None:
+            tenant, _, key = await application.tenants.create(TenantCreate(name="First tenant", slug="first"))
+        elif self._path.exists():
+            key = orjson.loads(self._path.read_bytes())["api_key"]
+        else:
+            _, key = await application.tenants.create_key(tenant.id, ApiKeyCreate(name="owner key", role=Role.OWNER))
+        self._slug, self._key = tenant.slug, key
+        credentials = {"base_url": self._base_url, "tenant_id": tenant.id, "tenant_slug": tenant.slug, "api_key": key}
+        write_private_file(self._path, orjson.dumps(credentials, option=orjson.OPT_INDENT_2))
+
+    async def announce(self, base_url: str, _: FastAPI) -> None:
+        """Print what to try."""
+        model = self._settings.resolved_default_model
+        hint = _HINT if model == "extractive" else ""
+        page = _BANNER.format(
+            base_url=base_url, slug=self._slug, key=self._key, credentials=self._path, model=model, hint=hint
+        )
+        print(page, flush=True)
 
 
 @cli.command()

@@ -36,7 +36,10 @@ UPLOAD_PATH = "/api/v1/documents/upload"
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The ASGI application. Making it opens nothing; its lifespan does."""
+    """The ASGI application. Making it opens nothing; its lifespan does.
+
+    ``state.when_open``, where it is set, is awaited with the services once they are there and before requests are.
+    """
     app = FastAPI(
         title="Insula",
         version=__version__,
@@ -58,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.is_draining = False
+    app.state.when_open = None
     app.state.pacemaker = Pacemaker(ping_seconds=settings.sse_ping_seconds)
     install_error_handlers(app)
     for part in (home.router, health.router, metrics.router, router):
@@ -76,6 +80,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             app.state.application = application
             await application.sweeper.close_all_open()
             await application.idempotency.release_all()
+            if app.state.when_open is not None:
+                await app.state.when_open(application)
             chores = [
                 asyncio.create_task(app.state.pacemaker.run()),
                 asyncio.create_task(_every(settings.run_lease_seconds / 3, application.extend_leases)),

@@ -1,5 +1,6 @@
 """The HTTP server process: uvicorn, told when to drain and who to tell that it is up."""
 
+import asyncio.trsock
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -35,9 +36,7 @@ class InsulaServer(uvicorn.Server):
         """Start, then say so."""
         await super().startup(sockets)
         if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            await self._when_up(f"http://{shown}:{port}", self._app)
+            await self._when_up(base_url_of(self.servers[0].sockets[0]), self._app)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let answers finish for as long as the settings say, then stop."""
@@ -47,6 +46,12 @@ class InsulaServer(uvicorn.Server):
             await application.supervisor.drain(self._app.state.settings.drain_seconds)
         await super().shutdown(sockets)
         self._captured_signals.clear()  # else uvicorn sends itself the signal again: a clean stop would look like a kill
+
+
+def base_url_of(listener: "socket.socket | asyncio.trsock.TransportSocket") -> str:
+    """Where a listening socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

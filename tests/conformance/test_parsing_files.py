@@ -16,6 +16,7 @@ import pytest
 
 from app.adapters.parsing import ParsedDocument, ParseFailure, build_parser, sniff
 from app.core.errors import AppError
+from tests.fixtures.children import child_pids
 from tests.shared_data import SHARED_DATA, requires_shared_data
 
 pytestmark = requires_shared_data
@@ -71,14 +72,6 @@ async def outcome(path: Path, name: str, declared: str | None = None) -> ParsedD
         return refused.code
 
 
-def _has_children() -> bool:
-    try:
-        os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return False
-    return True
-
-
 def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
@@ -119,7 +112,7 @@ async def test_hostile_files_end_with_a_code_or_harmless_text_and_leave_nothing(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     listed = [json.loads(line) for line in (hostile / "manifest.jsonl").read_text().splitlines()]
-    before = _peak_bytes()
+    before, children = _peak_bytes(), child_pids()
     for case in listed:
         result = await asyncio.wait_for(
             outcome(hostile / case["file"], case["upload_name"], case["content_type"]), timeout=30
@@ -130,7 +123,7 @@ async def test_hostile_files_end_with_a_code_or_harmless_text_and_leave_nothing(
         assert "\0" not in text
     assert HOSTILE.keys() <= {case["file"] for case in listed}
     assert os.listdir(tmp_path) == []  # noqa: PTH208
-    assert not _has_children()
+    assert child_pids() <= children
     assert _peak_bytes() - before < 150 << 20
 
 
