@@ -4,7 +4,7 @@ Every dependency is ``async``: FastAPI sends the others to a thread, which costs
 """
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 import orjson
 from fastapi import Depends, Query, Request
@@ -100,6 +100,44 @@ async def get_document_filter(
 DocumentFilterDep = Annotated[DocumentFilter, Depends(get_document_filter)]
 
 
+class _Service(Protocol):
+    """A service is made for one session and one caller."""
+
+    def __init__(self, session: ReadSession | WriteSession, context: TenantContext) -> None: ...
+
+
+def _reading(service: type[_Service]) -> Any:
+    """The service over a session that is never committed."""
+
+    async def make(context: ContextDep, session: ReadSessionDep) -> _Service:
+        return service(session, context)
+
+    return Depends(make)
+
+
+def _writing(service: type[_Service]) -> Any:
+    """The service over a session that commits when the endpoint is done."""
+
+    async def make(context: ContextDep, session: WriteSessionDep) -> _Service:
+        return service(session, context)
+
+    return Depends(make)
+
+
+AgentsReading = Annotated[AgentsService, _reading(AgentsService)]
+AgentsServiceDep = Annotated[AgentsService, _writing(AgentsService)]
+ConversationsReading = Annotated[ConversationsService, _reading(ConversationsService)]
+ConversationsServiceDep = Annotated[ConversationsService, _writing(ConversationsService)]
+DocumentsReading = Annotated[DocumentsService, _reading(DocumentsService)]
+DocumentsServiceDep = Annotated[DocumentsService, _writing(DocumentsService)]
+KnowledgeReading = Annotated[KnowledgeService, _reading(KnowledgeService)]
+KnowledgeServiceDep = Annotated[KnowledgeService, _writing(KnowledgeService)]
+OwnTenantReading = Annotated[OwnTenantService, _reading(OwnTenantService)]
+OwnTenantServiceDep = Annotated[OwnTenantService, _writing(OwnTenantService)]
+RunsReading = Annotated[RunsService, _reading(RunsService)]
+UsageReading = Annotated[UsageService, _reading(UsageService)]
+
+
 async def _api_keys(application: ApplicationDep, context: ContextDep, session: WriteSessionDep) -> ApiKeysService:
     return ApiKeysService(session, context, application.resources.secrets.api_key_pepper)
 
@@ -108,77 +146,5 @@ async def _api_keys_reader(application: ApplicationDep, context: ContextDep, ses
     return ApiKeysService(session, context, application.resources.secrets.api_key_pepper)
 
 
-ApiKeysServiceDep = Annotated[ApiKeysService, Depends(_api_keys)]
 ApiKeysReading = Annotated[ApiKeysService, Depends(_api_keys_reader)]
-
-
-async def _agents(context: ContextDep, session: WriteSessionDep) -> AgentsService:
-    return AgentsService(session, context)
-
-
-async def _agents_reader(context: ContextDep, session: ReadSessionDep) -> AgentsService:
-    return AgentsService(session, context)
-
-
-AgentsServiceDep = Annotated[AgentsService, Depends(_agents)]
-AgentsReading = Annotated[AgentsService, Depends(_agents_reader)]
-
-
-async def _conversations(context: ContextDep, session: WriteSessionDep) -> ConversationsService:
-    return ConversationsService(session, context)
-
-
-async def _conversations_reader(context: ContextDep, session: ReadSessionDep) -> ConversationsService:
-    return ConversationsService(session, context)
-
-
-ConversationsServiceDep = Annotated[ConversationsService, Depends(_conversations)]
-ConversationsReading = Annotated[ConversationsService, Depends(_conversations_reader)]
-
-
-async def _documents(context: ContextDep, session: WriteSessionDep) -> DocumentsService:
-    return DocumentsService(session, context)
-
-
-async def _documents_reader(context: ContextDep, session: ReadSessionDep) -> DocumentsService:
-    return DocumentsService(session, context)
-
-
-DocumentsServiceDep = Annotated[DocumentsService, Depends(_documents)]
-DocumentsReading = Annotated[DocumentsService, Depends(_documents_reader)]
-
-
-async def _knowledge(context: ContextDep, session: WriteSessionDep) -> KnowledgeService:
-    return KnowledgeService(session, context)
-
-
-async def _knowledge_reader(context: ContextDep, session: ReadSessionDep) -> KnowledgeService:
-    return KnowledgeService(session, context)
-
-
-KnowledgeServiceDep = Annotated[KnowledgeService, Depends(_knowledge)]
-KnowledgeReading = Annotated[KnowledgeService, Depends(_knowledge_reader)]
-
-
-async def _own_tenant(context: ContextDep, session: WriteSessionDep) -> OwnTenantService:
-    return OwnTenantService(session, context)
-
-
-async def _own_tenant_reader(context: ContextDep, session: ReadSessionDep) -> OwnTenantService:
-    return OwnTenantService(session, context)
-
-
-OwnTenantServiceDep = Annotated[OwnTenantService, Depends(_own_tenant)]
-OwnTenantReading = Annotated[OwnTenantService, Depends(_own_tenant_reader)]
-
-
-async def _runs_reader(context: ContextDep, session: ReadSessionDep) -> RunsService:
-    return RunsService(session, context)
-
-
-async def _usage_reader(context: ContextDep, session: ReadSessionDep) -> UsageService:
-    return UsageService(session, context)
-
-
-RunsReading = Annotated[RunsService, Depends(_runs_reader)]
-UsageReading = Annotated[UsageService, Depends(_usage_reader)]
+ApiKeysServiceDep = Annotated[ApiKeysService, Depends(_api_keys)]
