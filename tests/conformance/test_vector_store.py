@@ -115,6 +115,8 @@ async def test_counts_and_deletes_by_document_and_generation(store: VectorStore)
     assert [await vectors.count("d0", generation) for generation in (1, 2, 3)] == [0, 100, 0]
     await vectors.delete_document("d0")
     assert [await vectors.count(document, 2) for document in ("d0", "d1")] == [0, 100]
+    await vectors.delete_generation("d1", 3)
+    assert [await vectors.count("d1", generation) for generation in (1, 2, 3)] == [100, 100, 0]
     await vectors.delete_document("never existed")
 
 
