@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -140,6 +140,11 @@ class JobQueue:
                 execution_options=_UNSYNCED,
             )
         )
+
+    async def forget_succeeded(self, before: datetime) -> int:
+        """Delete jobs that succeeded before a moment; failed ones stay, for whoever has to look into them."""
+        statement = delete(Job).where(Job.state == JobState.SUCCEEDED, Job.finished_at < before)
+        return rows_changed(await self.session.execute(statement, execution_options=_UNSYNCED))
 
     async def count_by_state(self) -> dict[str, int]:
         """How many jobs there are in each state that is not an end."""

@@ -17,6 +17,7 @@ from app.services.jobs import JobSender
 log = structlog.get_logger()
 
 _RESEND_AFTER = timedelta(seconds=30)
+_REMEMBERED = timedelta(days=7)
 
 
 class Dispatcher:
@@ -88,6 +89,11 @@ class Dispatcher:
             counts = await JobQueue(session).count_by_state()
         for state in (JobState.QUEUED, JobState.SENT, JobState.RUNNING):
             telemetry.JOBS_WAITING.labels(state.value).set(counts.get(state, 0))
+
+    async def forget_old(self) -> None:
+        """Delete the rows of jobs that succeeded long ago: what they did speaks for itself."""
+        async with self._database.write(SYSTEM) as session:
+            await JobQueue(session).forget_succeeded(utc_now() - _REMEMBERED)
 
     async def release_all(self) -> int:
         """Take back everything that a dead process held: right only where this process is the only one."""

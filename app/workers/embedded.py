@@ -29,6 +29,7 @@ _STOP_SECONDS = 15
 _PULSE_SECONDS = 3.0
 _PULSE_MAY_BE_OLD_SECONDS = 15.0
 _MAINTENANCE_SECONDS = 5.0
+_FORGET_SECONDS = 600.0
 
 
 class EmbeddedWorker:
@@ -150,6 +151,7 @@ async def _chores(resources: Resources, dispatcher: Dispatcher, worker: Embedded
         _every(_PULSE_SECONDS, lambda: asyncio.to_thread(worker.send_pulse)),
         _every(_MAINTENANCE_SECONDS, resources.vectors.maintain),
         _every(_MAINTENANCE_SECONDS, dispatcher.measure),
+        _every(_FORGET_SECONDS, dispatcher.forget_old),
     )
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from app.core.clock import utc_now
 from app.core.database import SYSTEM
 from app.core.errors import Overloaded
 from app.core.ids import new_id
@@ -166,3 +167,13 @@ async def test_a_poke_looks_soon(world: World, broker: Broker) -> None:
     await fill(world, await world.make_tenant("tenant"), 1)
     await dispatcher_of(world, broker).poke()
     await until(lambda: bool(broker.sent))
+
+
+async def test_jobs_that_succeeded_long_ago_are_forgotten_and_failed_ones_are_not(world: World, broker: Broker) -> None:
+    tenant = await world.make_tenant("old")
+    old, young, failed, waiting = await fill(world, tenant, 4)
+    for job_id, state, age in ((old, "succeeded", 8), (young, "succeeded", 6), (failed, "failed", 80)):
+        finished_at = (utc_now() - timedelta(days=age)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        world.rows("UPDATE jobs SET state = ?, finished_at = ? WHERE id = ? RETURNING id", state, finished_at, job_id)
+    await dispatcher_of(world, broker).forget_old()
+    assert {row["id"] for row in world.rows("SELECT id FROM jobs")} == {young, failed, waiting}
