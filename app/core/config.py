@@ -62,7 +62,12 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(50 * 2**20, ge=1, description="Largest file that an upload may hold.")
     max_body_bytes: int = Field(2**20, ge=1024, description="Largest body of any other request.")
 
-    worker_threads: int = Field(2, ge=1, le=64, description="Documents that one process ingests at the same time.")
+    worker_threads: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Jobs that one process does at the same time; more than one tenant may have, so that none waits for another's.",
+    )
     jobs_per_tenant: int = Field(2, ge=1, description="Jobs of one tenant in work at the same time.")
     job_lease_seconds: float = Field(30.0, gt=0, description="How long a silent worker keeps a job.")
     job_poll_seconds: float = Field(1.0, gt=0, description="How often stranded work is looked for.")

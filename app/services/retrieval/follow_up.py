@@ -10,6 +10,7 @@ from app.services.retrieval.passages import FoundPassage
 #: A question of fewer index terms may lean on the one before it ("How long is the warranty of a frame?" has 8).
 _SELF_CONTAINED_TERMS = 8
 _LONGEST_CONTEXT = 1000
+_LONGEST_QUESTION = 4000
 #: Damps how much the first ranks count: Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", SIGIR 2009.
 _RANK_CONSTANT = 60
 
@@ -19,11 +20,18 @@ def queries_of(turns: Sequence[ChatMessage]) -> list[str]:
 
     Both, since a short question may as well open a new subject; nothing is rewritten, so no model has to be asked.
     """
-    questions = [turn.content for turn in turns if turn.role == "user"]
+    questions = [core_of(turn.content) for turn in turns if turn.role == "user"]
     last, before = questions[-1], questions[-2:-1]
     if not before or len(words(last)) >= _SELF_CONTAINED_TERMS:
         return [last]
     return [f"{before[0][-_LONGEST_CONTEXT:]}\n{last}", last]
+
+
+def core_of(question: str) -> str:
+    """The ends of a long message, where its question stands; what is pasted between them would cost and blur a search."""
+    if len(question) <= _LONGEST_QUESTION:
+        return question
+    return f"{question[: _LONGEST_QUESTION // 2]}\n{question[-_LONGEST_QUESTION // 2 :]}"
 
 
 def merged(rankings: Sequence[Sequence[FoundPassage]], limit: int) -> list[FoundPassage]:

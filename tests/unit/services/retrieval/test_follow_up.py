@@ -38,3 +38,10 @@ def test_what_both_rankings_have_comes_first() -> None:
     assert [passage.chunk_id for passage in ranked] == ["b", "a", "c"]
     assert [passage.chunk_id for passage in merged([passages("a", "b", "c")], 2)] == ["a", "b"]
     assert merged([[], []], 3) == []
+
+
+def test_of_a_long_message_both_ends_are_looked_up() -> None:
+    (query,) = queries_of(turns("What does this say? " + "pasted " * 10_000 + "Is it about boats?"))
+    assert query.startswith("What does this say?")
+    assert query.endswith("Is it about boats?")
+    assert len(query) <= 4001
