@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import subprocess
 import sys
 import time
@@ -100,6 +101,7 @@ def up() -> None:
     """Start everything in this process: API, worker, database, vectors and the embedding model."""
     settings = _settings()
     configure_logging(settings.log_level, settings.log_format)
+    os.umask(0o077)
     with _data_dir_to_oneself(settings):
         try:
             listener = bind(settings)

@@ -1,5 +1,6 @@
 """The HTTP server process: uvicorn, told when to drain and who to tell that it is up."""
 
+import asyncio
 import asyncio.trsock
 import socket
 from collections.abc import Awaitable, Callable
@@ -15,13 +16,67 @@ from app.core.config import Settings
 WhenUp = Callable[[str, FastAPI], Awaitable[None]]
 
 
-class AbortableProtocol(HttpToolsProtocol):
-    """HTTP/1.1 whose connections the application can cut: a close would wait for a peer that never reads."""
+#: Bytes of a request's head, or of its trailers: joining a long one costs the square of its length.
+HEAD_LIMIT = 64 * 1024
+HEAD_SECONDS = 30.0
+_HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """HTTP/1.1 that bounds heads, in bytes and time, before any credential is known.
+
+    The application can also cut a connection: a close would wait for a peer that never reads.
+    """
+
+    _unfinished = 0
+    _has_progressed = False
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # what uvicorn is given
+        """Expect a whole head soon."""
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(HEAD_SECONDS, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing more."""
+        self._set_deadline(is_expecting=False)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Count what completes neither a head nor a piece of a body."""
+        self._has_progressed = False
+        super().data_received(data)
+        self._unfinished = 0 if self._has_progressed else self._unfinished + len(data)
+        if self._unfinished > HEAD_LIMIT and not self.transport.is_closing():
+            self.transport.write(_HEAD_TOO_LARGE)
+            self.transport.abort()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
+        self._set_deadline(is_expecting=True)
         self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._has_progressed = True
+        self._set_deadline(is_expecting=False)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body is whole."""
+        self._has_progressed = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._has_progressed = True
+        super().on_message_complete()
+
+    def _set_deadline(self, *, is_expecting: bool) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort) if is_expecting else None
 
 
 class InsulaServer(uvicorn.Server):
@@ -61,7 +116,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http=AbortableProtocol,
+        http=GuardedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -28,14 +28,19 @@ class _StrictRequest(Request):
             text = body.decode()
         except UnicodeDecodeError as error:
             raise json.JSONDecodeError("Not UTF-8", "", error.start) from error
-        try:
-            return json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_constant)
-        except RecursionError as error:
-            raise json.JSONDecodeError("Nested too deeply", "", 0) from error
-        except json.JSONDecodeError:
-            raise
-        except ValueError as error:  # an integer of thousands of digits
-            raise json.JSONDecodeError("Number too long", "", 0) from error
+        return loads_strictly(text)
+
+
+def loads_strictly(text: str) -> Any:
+    """The value of a JSON text that has one meaning; raises json.JSONDecodeError."""
+    try:
+        return json.loads(text, object_pairs_hook=_without_repetition, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise json.JSONDecodeError("Nested too deeply", "", 0) from error
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:  # an integer of thousands of digits
+        raise json.JSONDecodeError("Number too long", "", 0) from error
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

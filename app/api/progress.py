@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 import structlog
 
@@ -35,7 +36,9 @@ async def _follow(app: Application, context: TenantContext, document: DocumentRe
         await asyncio.sleep(_LOOK_SECONDS)
         now = document
         try:
-            now = await _read(app.resources.database, context, document.id)
+            now = await app.progress.get(
+                (context.tenant_id, document.id), partial(_read, app.resources.database, context, document.id)
+            )
         except NotFound:
             yield b'event: document.deleted\ndata: {"id":"%b"}\n\n' % document.id.encode()
             return

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from app.api.bodies import loads_strictly
 from app.core.errors import InvalidRequest, Unprocessable, UnsupportedMedia
 from app.schemas.document import UploadFields
 from app.services.intake import StoredUpload
@@ -154,8 +154,8 @@ def _validated(fields: dict[str, str]) -> UploadFields:
     values: dict[str, object] = dict(fields)
     if "metadata" in fields:
         try:
-            values["metadata"] = orjson.loads(fields["metadata"])
-        except orjson.JSONDecodeError as error:
+            values["metadata"] = loads_strictly(fields["metadata"])
+        except ValueError as error:
             raise Unprocessable("`metadata` must be a JSON object.", param="metadata") from error
     try:
         return UploadFields.model_validate(values)

@@ -27,6 +27,7 @@ class Run(TenantOwned, Timestamps, Base):
             ["tenant_id", "conversation_id"], ["conversations.tenant_id", "conversations.id"], ondelete="CASCADE"
         ),
         Index("ix_runs_status_lease_until", "status", "lease_until"),
+        Index("ix_runs_tenant_id_conversation_id", "tenant_id", "conversation_id"),
     )
 
     conversation_id: Mapped[str] = mapped_column(String(ID_LENGTH))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, insert, select
 
@@ -153,9 +153,13 @@ class ChunksRepository(TenantRepository[Chunk]):
 
 
 def _metadata_is(key: str, value: str | float) -> ColumnElement[bool]:
-    item = Document.meta[key]
+    """That a key has this value and no other that merely looks like it: JSON knows 1, "1" and true apart."""
+    kind, item = func.json_type(Document.meta, f'$."{key}"'), Document.meta[key]
+    is_equal: ColumnElement[bool]
     if isinstance(value, bool):
-        return cast("ColumnElement[bool]", item.as_boolean() == value)
-    return cast(
-        "ColumnElement[bool]", item.as_string() == value if isinstance(value, str) else item.as_float() == value
-    )
+        is_equal = kind == ("true" if value else "false")
+    elif isinstance(value, str):
+        is_equal = (kind == "text") & (item.as_string() == value)
+    else:
+        is_equal = kind.in_(("integer", "real")) & (item.as_float() == value)
+    return is_equal

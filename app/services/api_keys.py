@@ -29,8 +29,9 @@ class ApiKeysService:
         return await self._keys.get(key_id)
 
     async def create(self, wanted: ApiKeyCreate) -> tuple[ApiKey, str]:
-        """A new key and its secret, which is not kept; raises Forbidden where it would exceed its maker."""
+        """A new key and its secret, which is not kept; raises Forbidden where it would exceed or outlive its maker."""
         self._refuse_excess(wanted)
+        await self._refuse_outliving(wanted)
         minted = mint_api_key(self._context.tenant_id, self._pepper)
         key = ApiKey(
             tenant_id=self._context.tenant_id,
@@ -46,10 +47,22 @@ class ApiKeysService:
         return self._keys.add(key), minted.text
 
     async def revoke(self, key_id: str) -> ApiKey:
-        """Make a key useless; it stays in the list. Raises NotFound."""
+        """Make a key useless; it stays in the list. Raises NotFound, Forbidden for an owner's key by a lesser one."""
         key = await self._keys.get(key_id)
+        if key.role == Role.OWNER and self._context.role not in (Role.OWNER, Role.SYSTEM):
+            raise Forbidden("Only an owner may revoke an owner's key. Use a key with the role `owner`.")
         key.revoked_at = key.revoked_at or utc_now()
         return key
+
+    async def _refuse_outliving(self, wanted: ApiKeyCreate) -> None:
+        maker = await self._keys.find(self._context.subject)
+        if maker is None or maker.expires_at is None:
+            return
+        if wanted.expires_at is None or wanted.expires_at > maker.expires_at:
+            raise Forbidden(
+                f"A key cannot outlive the key that makes it. Set `expires_at` to {maker.expires_at.isoformat()} or before.",
+                param="expires_at",
+            )
 
     def _refuse_excess(self, wanted: ApiKeyCreate) -> None:
         granted = SCOPES_OF_ROLE[Role(wanted.role)]

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.core.cache import MomentaryCache
+from app.schemas.document import DocumentRead
 from app.services.agents import AgentDirectory
 from app.services.auth import Authenticator
 from app.services.chat import ChatService
@@ -15,6 +17,9 @@ from app.services.resources import Resources
 from app.services.retrieval.search import Retriever
 from app.services.runs import RunFollower, RunSweeper
 from app.services.tenants import TenantsService
+
+_FOLLOWED = 10_000
+_PROGRESS_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,8 @@ class Application:
     sweeper: RunSweeper
     tenants: TenantsService
     probes: dict[str, Probe]
+    #: What readers of documents' progress share, by tenant and document: one look serves them all.
+    progress: MomentaryCache[tuple[str, str], DocumentRead]
 
     async def extend_leases(self) -> None:
         """Keep what this process is at: its runs, and the requests that others may repeat."""
@@ -73,4 +80,5 @@ def build_application(resources: Resources, dispatcher: Dispatcher, probes: dict
         sweeper=RunSweeper(database, lease_seconds=settings.run_lease_seconds),
         tenants=TenantsService(database, resources.secrets.api_key_pepper),
         probes=probes,
+        progress=MomentaryCache(_FOLLOWED, _PROGRESS_SECONDS),
     )

@@ -154,15 +154,16 @@ class Authenticator:
             role = Role(claims.role)
         except ValueError:
             raise invalid_credentials() from None
+        subject = f"token:{claims.subject}"  # never the id of an API key, whatever the issuer wrote
         if role is Role.PLATFORM_ADMIN and claims.tenant_id is None:
-            return Principal(claims.subject, role, frozenset(), None)
+            return Principal(subject, role, frozenset(), None)
         if claims.tenant_id is None or role in (Role.PLATFORM_ADMIN, Role.SYSTEM):
             raise invalid_credentials()
         async with self._database.read(claims.tenant_id) as session:
             tenant = await TenantsRepository(session).find(claims.tenant_id)
         if tenant is None or tenant.status != TenantStatus.ACTIVE:
             raise invalid_tenant()
-        return Principal(claims.subject, role, SCOPES_OF_ROLE[role], snapshot(tenant))
+        return Principal(subject, role, SCOPES_OF_ROLE[role], snapshot(tenant))
 
 
 def _is_usable(key: ApiKey) -> bool:

@@ -86,7 +86,7 @@ class ChatService:
         return self._launch(record, spec)
 
     def _launch(self, record: RunRecord, spec: RunSpec) -> StartedRun:
-        live = LiveRun(record.context.tenant_id, record.run_id)
+        live = LiveRun(record.context.tenant_id, record.run_id, record.conversation_id)
         live.log.append(RunCreated(conversation_id=record.conversation_id, agent_id=record.agent_id))
         recorder = RunRecorder(self._database, record)
         self._supervisor.start(live, lambda running: recorder.conduct(running, spec))

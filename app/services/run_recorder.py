@@ -15,7 +15,7 @@ from app.adapters.llm.errors import ModelError, ModelRateLimited, ModelUnavailab
 from app.core import telemetry
 from app.core.clock import utc_now
 from app.core.database import Database, WriteSession
-from app.core.errors import AppError
+from app.core.errors import AppError, Conflict
 from app.core.tenancy import TenantContext
 from app.models.conversation import Conversation, Message, MessageStatus
 from app.models.run import Run, RunStatus
@@ -117,6 +117,11 @@ class RunRecorder:
         try:
             await opening
             await self._save(live, ended)
+        except Conflict:
+            await self._save_usage_only()
+            ended = RunFailed(
+                code="conversation_deleted", message="The conversation was deleted meanwhile.", status=409
+            )
         except AppError as error:
             log.warning("run_not_saved", run_id=self._record.run_id, code=error.code)
             ended = RunFailed(code=error.code, message=f"The answer could not be saved. {error.message}", status=503)
@@ -171,6 +176,12 @@ class RunRecorder:
             await RunsRepository(session, record.context).finish(
                 record.run_id, **self._outcome(live, ended, has_answer=has_answer)
             )
+
+    async def _save_usage_only(self) -> None:
+        """The rows that the answer belongs to were deleted; what it cost is billed all the same."""
+        log.info("run_without_conversation", run_id=self._record.run_id)
+        async with self._database.write(self._record.context.tenant_id) as session:
+            self._record_usage(session)
 
     def _record_usage(self, session: WriteSession) -> None:
         if self._usage is not None:

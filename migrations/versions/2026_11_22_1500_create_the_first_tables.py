@@ -250,6 +250,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_runs")),
     )
     op.create_index("ix_runs_status_lease_until", "runs", ["status", "lease_until"], unique=False)
+    op.create_index("ix_runs_tenant_id_conversation_id", "runs", ["tenant_id", "conversation_id"], unique=False)
     op.create_table(
         "chunks",
         sa.Column("tenant_id", sa.String(length=40), nullable=False),
@@ -283,6 +284,7 @@ def downgrade() -> None:
 
     op.drop_index("ix_chunks_tenant_id_document_id_generation_ordinal", table_name="chunks")
     op.drop_table("chunks")
+    op.drop_index("ix_runs_tenant_id_conversation_id", table_name="runs")
     op.drop_index("ix_runs_status_lease_until", table_name="runs")
     op.drop_table("runs")
     op.drop_index("ix_messages_tenant_id_conversation_id", table_name="messages")

@@ -16,11 +16,21 @@ log = structlog.get_logger()
 class LiveRun:
     """A run of this process: its log, and the task that writes it."""
 
-    __slots__ = ("_is_decided", "is_cancel_requested", "is_recorded", "log", "run_id", "task", "tenant_id")
+    __slots__ = (
+        "_is_decided",
+        "conversation_id",
+        "is_cancel_requested",
+        "is_recorded",
+        "log",
+        "run_id",
+        "task",
+        "tenant_id",
+    )
 
-    def __init__(self, tenant_id: str, run_id: str) -> None:
+    def __init__(self, tenant_id: str, run_id: str, conversation_id: str = "") -> None:
         self.tenant_id = tenant_id
         self.run_id = run_id
+        self.conversation_id = conversation_id
         self.log: MemoryEventLog[RunEvent] = MemoryEventLog()
         self.task: asyncio.Task[None] | None = None
         self.is_cancel_requested = False
@@ -64,6 +74,21 @@ class RunSupervisor:
     def find(self, tenant_id: str, run_id: str) -> LiveRun | None:
         """The tenant's run, while this process still has it."""
         return self._runs.get((tenant_id, run_id))
+
+    def stop_conversation(self, tenant_id: str, conversation_id: str) -> None:
+        """Stop a conversation's runs and forget their logs: it is being deleted."""
+        for live in self._runs_of(tenant_id):
+            if live.conversation_id == conversation_id:
+                live.cancel()
+                self._runs.pop((tenant_id, live.run_id), None)
+
+    def stop_tenant(self, tenant_id: str) -> None:
+        """Stop a tenant's runs: it has been suspended."""
+        for live in self._runs_of(tenant_id):
+            live.cancel()
+
+    def _runs_of(self, tenant_id: str) -> list[LiveRun]:
+        return [live for live in self._runs.values() if live.tenant_id == tenant_id]
 
     @property
     def open_run_ids(self) -> list[str]:

@@ -9,7 +9,7 @@ from app.adapters.llm.base import ChatMessage, TextDelta
 from app.adapters.llm.scripted import ScriptedModel
 from app.core.clock import utc_now
 from app.core.database import Database
-from app.core.errors import Overloaded
+from app.core.errors import Conflict, Overloaded
 from app.core.tenancy import TenantContext
 from app.models.guard import GuardedSession
 from app.services.generation.events import RunCancelled, RunEnded, RunFailed
@@ -40,6 +40,7 @@ class SlowRecorder(RunRecorder):
         super().__init__(Database("sqlite+aiosqlite:///never/opened.db", session_class=GuardedSession), RECORD)
         self.opening, self.saving = opening, saving
         self.saved: list[RunEnded] = []
+        self.is_billed = False
 
     async def _write_beginning(self) -> None:
         if self.opening:
@@ -51,6 +52,9 @@ class SlowRecorder(RunRecorder):
         if self.saving:
             raise self.saving
         self.saved.append(ended)
+
+    async def _save_usage_only(self) -> None:
+        self.is_billed = True
 
 
 async def begun(recorder: RunRecorder) -> LiveRun:
@@ -98,3 +102,13 @@ async def test_a_run_that_cannot_begin_does_not_ask_the_model_for_long() -> None
     (ended,) = ends_of(live)
     assert (type(ended), ended.code) == (RunFailed, "database_unavailable")
     assert not live.is_recorded
+
+
+async def test_a_run_whose_conversation_was_deleted_is_billed_all_the_same() -> None:
+    recorder = SlowRecorder(saving=Conflict("gone"))
+    live = await begun(recorder)
+    live.cancel()
+    assert live.task is not None
+    await asyncio.wait([live.task])
+    (ended,) = ends_of(live)
+    assert (ended.code, recorder.is_billed) == ("conversation_deleted", True)

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from app.api.access import ChatCaller
 from app.api.bodies import StrictJsonRoute
-from app.api.deps import ConversationsReading, ConversationsServiceDep, PageDep
+from app.api.deps import ApplicationDep, ConversationsReading, ConversationsServiceDep, PageDep
 from app.api.errors import errors
 from app.schemas.base import Deleted, PageOf, page_of
 from app.schemas.conversation import ConversationCreate, ConversationRead, ConversationUpdate, MessageRead
@@ -45,9 +45,13 @@ async def update_conversation(
 
 
 @router.delete("/{conversation_id}", summary="Delete a conversation", responses=errors(404))
-async def delete_conversation(_: ChatCaller, conversations: ConversationsServiceDep, conversation_id: str) -> Deleted:
-    """With its messages and runs."""
-    return Deleted(id=(await conversations.delete(conversation_id)).id, object="conversation")
+async def delete_conversation(
+    caller: ChatCaller, conversations: ConversationsServiceDep, app: ApplicationDep, conversation_id: str
+) -> Deleted:
+    """With its messages and runs; an answer under way is stopped."""
+    deleted = await conversations.delete(conversation_id)
+    app.supervisor.stop_conversation(caller.tenant_id, deleted.id)
+    return Deleted(id=deleted.id, object="conversation")
 
 
 @router.get("/{conversation_id}/messages", summary="List messages", responses=errors(404))

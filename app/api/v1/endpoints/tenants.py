@@ -47,9 +47,10 @@ async def get_tenant(_: PlatformAdmin, app: ApplicationDep, tenant_id: str) -> T
 
 @router.post("/tenants/{tenant_id}/suspend", summary="Suspend a tenant", responses=errors(404, 409))
 async def suspend_tenant(_: PlatformAdmin, app: ApplicationDep, tenant_id: str) -> TenantRead:
-    """Its credentials are refused from now on; its data stays."""
+    """Its credentials are refused from now on, and answers under way are stopped; its data stays."""
     tenant = await app.tenants.set_status(tenant_id, TenantStatus.SUSPENDED)
     app.authenticator.forget()
+    app.supervisor.stop_tenant(tenant_id)
     return TenantRead.model_validate(tenant)
 
 
