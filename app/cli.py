@@ -56,10 +56,9 @@ Insula is up at {base_url}
 Try it from another terminal:
 
   make demo
+  python3 examples/quickstart.py README.md 'Which formats can be read?'
 
-  curl -sS {base_url}/api/v1/documents/upload -H 'Authorization: Bearer {key}' -F file=@README.md
-  curl -N {base_url}/api/v1/chat/stream -H 'Authorization: Bearer {key}' \\
-    -H 'Content-Type: application/json' -d '{{"message": "What is Insula?"}}'
+By curl: the README has an upload, its progress and a streamed answer to copy.
 {hint}"""
 _HINT = """
 Answers quote your documents word for word: set ANTHROPIC_API_KEY, or OPENAI_API_KEY or OPENAI_BASE_URL together with

@@ -1,5 +1,7 @@
 """The one place where errors become responses."""
 
+import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -25,6 +27,15 @@ _DOCUMENTED = {
 }
 
 _EVERYWHERE = (400, 401, 403, 422, 503)
+
+_REASONS = {
+    "extra_forbidden": "There is no such field. Check its spelling, or leave it out",
+    "string_too_short": "Must not be empty",
+    "too_short": "Must not be empty",
+    "model_attributes_type": "Send a JSON object, with `Content-Type: application/json`",
+    "timezone_aware": "Must say its zone, such as 2026-01-31T00:00:00Z",
+}
+_OF_PYDANTIC = re.compile(r"[\[\]()]|^[A-Z][A-Za-z]+$|^(str|int|float|bool|constrained-str)$")
 
 #: What ``responses=`` of a router takes.
 Responses = dict[int | str, dict[str, Any]]
@@ -62,13 +73,17 @@ async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     if first["type"] == "json_invalid":
         reason = first.get("ctx", {}).get("error", "")
         return render(request, InvalidRequest(f"The body is not valid JSON: {reason}.", code="invalid_json"))
-    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
-    param = ".".join(place) or None
-    reason = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        reason = "There is no such field. Check its spelling, or leave it out"
+    param = _param(first["loc"])
+    reason = _REASONS.get(first["type"], first["msg"].removeprefix("Value error, "))
+    reason = reason[:1].upper() + reason[1:]
     message = f"{param}: {reason}." if param else f"{reason}."
     return render(request, Unprocessable(message.replace("..", "."), param=param))
+
+
+def _param(place: Sequence[str | int]) -> str | None:
+    """The field by its name; what pydantic adds to it of its own, kinds and validators, says nothing to a caller."""
+    names = [str(part) for part in place[1:] if not _OF_PYDANTIC.search(str(part))]
+    return ".".join(names) or None
 
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:

@@ -160,7 +160,7 @@ def _validated(fields: dict[str, str]) -> UploadFields:
     try:
         return UploadFields.model_validate(values)
     except ValidationError as error:
-        raise RequestValidationError(error.errors()) from error
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from error
 
 
 def _boundary(request: Request) -> bytes:

@@ -25,10 +25,10 @@ def test_an_upload_and_an_answer_are_counted_without_naming_the_tenant(service: 
     def grown(name: str) -> float:
         return after[name] - before.get(name, 0.0)
 
-    assert grown('insula_job_attempts_total{kind="document.process",outcome="succeeded"}') == 1
-    assert grown('insula_runs_ended_total{code="",outcome="completed"}') == 1
-    assert grown("insula_runs_started_total") == 1
-    assert grown("insula_first_text_seconds_count") == 1
-    assert grown("insula_retrieval_seconds_count") == 1
+    assert grown('insula_job_attempts_total{kind="document.process",outcome="succeeded"}') >= 1
+    assert grown('insula_runs_ended_total{code="",outcome="completed"}') >= 1
+    assert grown("insula_runs_started_total") >= 1
+    assert grown("insula_first_text_seconds_count") >= 1
+    assert grown("insula_retrieval_seconds_count") >= 1
     assert grown('insula_tokens_total{direction="output",provider="extractive"}') > 0
     assert not any(tenant.id in name or tenant.slug in name for name in after)

@@ -181,7 +181,7 @@ class Process:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.banner += line
-            if "What is Insula?" in line:
+            if "By curl" in line:
                 return
         raise AssertionError(self.banner)
 

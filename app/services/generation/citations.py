@@ -58,8 +58,9 @@ class CitationTracker:
     def _cite(self, index: int, answer: str, position: int) -> Iterator[CitationAdded]:
         if index not in self._cited and 1 <= index <= len(self._passages):
             self._cited.add(index)
-            claim = _last_claim(answer[max(0, position - _CLAIM_CHARACTERS) : position])
-            yield cite(index, self._passages[index - 1], claim)
+            passage, before = self._passages[index - 1], answer[max(0, position - _CLAIM_CHARACTERS) : position]
+            quoted = _MARKER.split(before.rstrip())[-1].strip()
+            yield cite(index, passage, quoted if _exact(passage.text, quoted) else _last_claim(before))
 
 
 def _last_claim(text: str) -> str:
@@ -89,12 +90,17 @@ def best_quote(text: str, claim: str) -> tuple[int, int]:
     White space may differ, and a claim of less than 12 characters is too little to be a quotation. The score is the
     F1 of the two word sets, as SQuAD measures answers (Rajpurkar et al. 2016).
     """
-    exact = re.search(r"\s+".join(map(re.escape, claim.split())), text) if len(claim) >= _LEAST_QUOTE else None
+    exact = _exact(text, claim)
     if exact is not None:
         return exact.start(), min(exact.end(), exact.start() + _LONGEST_QUOTE)
     wanted = frozenset(words(claim))
     start, end = max(_sentences(text), key=lambda span: _overlap(frozenset(words(text[slice(*span)])), wanted))
     return start, min(end, start + _LONGEST_QUOTE)
+
+
+def _exact(text: str, claim: str) -> re.Match[str] | None:
+    """Where the text has the claim word for word, white space aside."""
+    return re.search(r"\s+".join(map(re.escape, claim.split())), text) if len(claim) >= _LEAST_QUOTE else None
 
 
 def _sentences(text: str) -> list[tuple[int, int]]:

@@ -81,3 +81,11 @@ def test_a_long_answer_full_of_markers_is_read_once() -> None:
     assert cited(*["word [7] "] * 50_000) == []
     assert cited("word [7] " * 50_000) == []
     assert time.perf_counter() - started < 5
+
+
+def test_what_is_quoted_whole_is_cited_whole_however_many_points_it_has() -> None:
+    text = "| Durability | Survives all. |\n| Models | Anthropic. Any server. |\n- Director: Dr. Ines Falkenrath (since 2019)"
+    found = FoundPassage("chk_1", "doc_1", "T", text, 0, len(text), None, ())
+    for quoted in ("| Models | Anthropic. Any server. |", "- Director: Dr. Ines Falkenrath (since 2019)"):
+        (citation,) = CitationTracker([found]).feed(f"{quoted} [1]")
+        assert citation.quote == quoted
