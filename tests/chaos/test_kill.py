@@ -55,21 +55,27 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     made.close()
 
 
+def _is_at_work(installation: Installation) -> bool:
+    with installation.client() as client:
+        return bool(client.get("documents", params={"status": "processing"}).json()["data"])
+
+
 def test_kills_at_random_moments_lose_and_double_nothing(installation: Installation, tmp_path: Path) -> None:
     dice, ledger = random.Random(SEED), Ledger(tmp_path / "ledger")
-    files = make_files(12, seed=SEED, sections=60)
+    files = make_files(12, seed=SEED, sections=240)
     installation.start()
     assert installation.wait_until_up()
     with installation.client() as client:
         for name, content in files.items():
             assert ledger.upload(client, name, content)
-    for _ in range(4):
+    kills = 0
+    while kills < 4 and _is_at_work(installation):
         time.sleep(dice.uniform(0.05, 0.5))
-        with installation.client() as client:
-            assert client.get("documents", params={"status": "processing"}).json()["data"]
+        kills += 1
         installation.kill()
         installation.start()
         assert installation.wait_until_up()
+    assert kills > 1, "too little work to be killed in"
     wait_until_processed(installation, 12)
     installation.stop()
     verdict = Oracle(HashedEmbedder()).judge(installation.data_dir, ledger)

@@ -110,7 +110,7 @@ def test_a_stop_is_quick_puts_work_back_and_costs_no_attempt(slow: SlowParser, d
 def test_a_pool_full_of_long_jobs_is_healthy(slow: SlowParser, monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
     with caught_worker(monkeypatch, data_dir) as (service, worker):
         client = service.make_tenant()
-        for number in range(2):
+        for number in range(service.settings.worker_threads):
             client.upload(f"{number}.md", NOTE)
             assert slow.begun.acquire(timeout=10)
         monkeypatch.setattr(Pulse, "age", lambda _: 3600.0)
