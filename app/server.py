@@ -49,7 +49,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._unfinished = 0 if self._has_progressed else self._unfinished + len(data)
         if self._unfinished > HEAD_LIMIT and not self.transport.is_closing():
             self.transport.write(_HEAD_TOO_LARGE)
-            self.transport.abort()
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         """Begin a request."""

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -83,3 +84,12 @@ def test_a_head_without_end_is_refused_before_it_costs_anything(service: Service
             pass
         assert answer == b"" or answer.startswith(b"HTTP/1.1 431")
     assert service.client(None).get(f"{service.base_url}/health/live").status_code == 200
+
+
+def test_a_head_that_does_not_come_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.server.HEAD_SECONDS", 0.2)
+    host, port = service.base_url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
+        with suppress(ConnectionError):
+            assert connection.recv(1024) == b""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _HIGH_SURROGATES: Final = ("\ud800", "\udbff")
 
 
-class EventDecoder:
+class EventDecoder(ABC):
     """A vendor's reading of its own events, one decoder an answer."""
 
     provider: str
@@ -28,9 +29,9 @@ class EventDecoder:
         self._out: list[ModelEvent] = []
         self._half = ""
 
+    @abstractmethod
     def decode(self, data: bytes) -> None:
         """Emit what one event means; raises ModelError where it is an error or makes no sense."""
-        raise NotImplementedError
 
     def take(self) -> list[ModelEvent]:
         """What was emitted since the last time."""
